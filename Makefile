@@ -1,0 +1,106 @@
+# The nightly visits ETL. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.SILENT:
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON3 ?= python3
+PYTHON := .venv/bin/python
+PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
+# A database named in the environment or in .env is the one to prepare; without any it is the embedded one.
+OWN_DATABASE := $(or $(DATABASE_URL),$(PGHOST),$(PGSERVICE),$(PGDATABASE),$(shell grep -sE '^(DATABASE_URL|PGHOST|PGSERVICE|PGDATABASE)=.' .env))
+# Local nights see cron's bare environment, so that nothing of a real installation leaks into them.
+BARE := env -i HOME="$$HOME" PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
+CRON_LINE = 2 0 * * * cd $$(printf %q "$$PWD" | sed 's/%/\\%/g') && bash etl/etl.sh &
+
+.PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop schedule unschedule test lint clean
+
+help: ## List the targets
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+etl-setup: .venv/etl ## Make the virtual environment and install the pinned packages
+	echo "The ETL is installed. Next: cp .env.example .env, fill it in, then make postgres-setup."
+
+postgres-setup: .venv/etl $(if $(OWN_DATABASE),,.venv/postgres) ## Create or update the schema: in your database if one is set, else in an embedded one
+ifeq ($(OWN_DATABASE),)
+	echo "No DATABASE_URL or PG* is set: using the embedded PostgreSQL under .local/."
+	export ENV_FILE=/dev/null DATABASE_URL
+	DATABASE_URL=$$($(PYTHON) sql/local-postgres.py start)
+endif
+	$(PYTHON) etl/migrate.py
+
+sftp-setup: .venv/etl ## Lay out the sample reports for the mock SFTP server
+	cp sftp-server/data-backup/report_*.txt sftp-server/data/
+	echo "$$(ls sftp-server/data/report_*.txt | wc -l) reports are in sftp-server/data/. To serve them: $(PYTHON) sftp-server/sftp-mock.py"
+
+testing: .venv/etl .venv/postgres ## Run a real night here: embedded PostgreSQL, mock SFTP server, sample reports
+	umask 077; mkdir -p .local
+	url=$$($(PYTHON) sql/local-postgres.py start)
+	ENV_FILE=/dev/null DATABASE_URL=$$url $(PYTHON) etl/migrate.py
+	$(MAKE) --no-print-directory sftp-setup
+	$(PYTHON) sftp-server/sftp-mock.py --port 0 > .local/sftp_mock.out & mock=$$!
+	trap 'kill $$mock' EXIT
+	until grep -qs Serving .local/sftp_mock.out; do kill -0 $$mock; sleep 0.1; done
+	port=$$(sed -nE 's|.*sftp://127.0.0.1:([0-9]+)/.*|\1|p' .local/sftp_mock.out)
+	sed -e "s|@PORT@|$$port|" -e "s|@URL@|$$url|" tests/testing.env > .local/testing.env
+	echo "Running bash etl/etl.sh ..."
+	$(BARE) bash etl/etl.sh || status=$$?
+	$(BARE) $(PYTHON) etl/digest.py
+	echo "Look at the tables: make psql (for example: select * from campaign_summary;)"
+	exit $${status:-0}
+
+psql: .venv/postgres ## Open the embedded database
+	$(PYTHON) sql/local-postgres.py psql
+
+postgres-stop: .venv/postgres ## Stop the embedded database
+	$(PYTHON) sql/local-postgres.py stop
+
+schedule: ## Install the cron line: every night at 00:02
+	command -v crontab > /dev/null || { echo "cron is missing. Install it: sudo apt install cron" >&2; exit 1; }
+	line="$(CRON_LINE)"
+	echo "$$line"
+	{ crontab -l 2> /dev/null | grep -vxF "$$line" || true; echo "$$line"; } | crontab -
+	echo "This line is in your crontab; take it out with make unschedule."
+
+unschedule: ## Remove the cron line
+	line="$(CRON_LINE)"
+	{ crontab -l 2> /dev/null | grep -vxF "$$line" || true; } | crontab -
+	echo "The cron line is gone."
+
+test: .venv/etl .venv/postgres .venv/tests ## Run the tests
+	$(PYTHON) -m pytest
+
+lint: .venv/etl .venv/postgres .venv/tests ## Check style, types and shell scripts
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	command -v shellcheck > /dev/null || { echo "shellcheck is missing. Install it: sudo apt install shellcheck" >&2; exit 1; }
+	shellcheck etl/*.sh .ci/run
+
+clean: ## Remove what local runs made, the embedded database included
+	[ ! -x $(PYTHON) ] || [ ! -e .local/postgres ] || $(PYTHON) sql/local-postgres.py stop
+	rm -rf .local .venv logs/*.log* sftp-server/data/report_*
+
+.venv/python:
+	command -v $(PYTHON3) > /dev/null || { echo "Python is missing. Install it: sudo apt install python3 python3-venv" >&2; exit 1; }
+	$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$($(PYTHON3) --version) is too old: 3.11 or later is needed. Name another: make PYTHON3=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON3) -c 'import ensurepip, venv' 2> /dev/null || { echo "Python's venv module is missing. Install it: sudo apt install python3-venv" >&2; exit 1; }
+	$(PYTHON3) -m venv .venv
+	touch $@
+
+.venv/etl: requirements.txt .venv/python
+	echo "Installing what the ETL needs ..."
+	$(PIP) -r requirements.txt
+	touch $@
+
+.venv/postgres: sql/requirements.txt .venv/python
+	echo "Installing the embedded PostgreSQL ..."
+	$(PIP) -r sql/requirements.txt
+	touch $@
+
+.venv/tests: tests/requirements.txt .venv/etl
+	echo "Installing what the tests need ..."
+	$(PIP) -r tests/requirements.txt
+	touch $@

@@ -1,0 +1,127 @@
+"""Zip the reports that the load log has decided on, prove the zip, then clear them here and at the source."""
+
+import hashlib
+import json
+import logging
+import os
+import time
+import zipfile
+from pathlib import Path
+from typing import IO
+
+import ledger
+from database import Database
+from ledger import Entry, Run
+from outage import retrying
+from remote import Remote, Source
+from settings import Settings
+from stage import own_process
+from trouble import StageError, Status
+from workdir import Report, WorkDir, synced
+
+MANIFEST = "manifest.json"
+ZIP_NAME = "visitas_%Y-%m-%d_%H%M%S.zip"
+
+log = logging.getLogger("etl.archive")
+
+
+def main(settings: Settings, run: Run) -> None:
+    """Zip every report that is in the load log and in no zip yet, then clear every one that is in a zip."""
+    work, database = WorkDir(settings), Database(settings)
+    archive(database, work, settings)
+    clear(database, work, settings)
+    database.close()
+
+
+def archive(database: Database, work: WorkDir, settings: Settings) -> None:
+    """Put the reports that wait for it in one new zip, which has its final name only when it is proved."""
+    waiting = [entry for entry in database.run(ledger.open_entries) if not entry.archived]
+    folder = settings.backup_dir
+    in_place = [entry for entry in waiting if entry.archive_name and (folder / entry.archive_name).exists()]
+    database.run(ledger.set_archived, in_place)  # a run was killed just before it could say so
+    reports = {entry: work.report(entry.name) for entry in waiting if entry not in in_place and is_here(entry, work)}
+    if not reports:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(".visitas_*.zip.part"):
+        leftover.unlink()
+    path = free_path(folder, settings)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("xb") as file:
+            write_zip(file, reports)
+        prove(part, list(reports))
+        database.run(ledger.set_archive_name, list(reports), path.name)
+        part.rename(path)
+        synced(folder)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
+        raise
+    database.run(ledger.set_archived, list(reports))
+    log.info("archived files=%d zip=%s bytes=%d", len(reports), path, path.stat().st_size)
+
+
+def clear(database: Database, work: WorkDir, settings: Settings) -> None:
+    """Remove archived reports at the source, if they are to be deleted there, and from the work directory."""
+    archived = [entry for entry in database.run(ledger.open_entries) if entry.archived]
+    remote = Remote(settings)
+    gone = []
+    try:
+        for entry in archived:
+            if settings.delete_source:
+                deleted = retrying(settings.retry_seconds)(remote.delete, Source(entry.name, entry.bytes, entry.mtime))
+                log.info("cleared %s deleted_at_source=%s", entry.name, deleted)
+                gone.append(entry)
+            if is_here(entry, work):
+                work.report(entry.name).remove()
+    finally:
+        database.run(ledger.set_source_deleted, gone)
+        remote.close()
+
+
+def is_here(entry: Entry, work: WorkDir) -> bool:
+    """Return whether the work directory holds the very report that the entry is about."""
+    try:
+        found = work.report(entry.name).path.stat()
+    except FileNotFoundError:
+        return False
+    return (found.st_size, int(found.st_mtime)) == (entry.bytes, entry.mtime)
+
+
+def free_path(folder: Path, settings: Settings) -> Path:
+    """Return the path of a zip that does not exist yet, named for the present second in TIMEZONE."""
+    while (path := folder / settings.now().strftime(ZIP_NAME)).exists():
+        time.sleep(0.1)
+    return path
+
+
+def write_zip(file: IO[bytes], reports: dict[Entry, Report]) -> None:
+    """Write the reports and their manifest as a zip that is on the disk when this returns."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
+        for report in reports.values():
+            archive.write(report.path, report.name)
+        archive.writestr(MANIFEST, json.dumps([entry.manifest() for entry in reports], indent=1))
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def prove(path: Path, entries: list[Entry]) -> None:
+    """Read the zip back and raise StageError unless it holds every report as the load log knows it."""
+    with path.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # read the disk, not the memory
+        with zipfile.ZipFile(file) as archive:
+            for entry in entries:
+                with archive.open(entry.name) as member:
+                    sha256 = hashlib.file_digest(member, "sha256").hexdigest()  # type: ignore[arg-type]
+                if sha256 != entry.sha256:
+                    raise StageError(
+                        Status.DISK,
+                        f"the zip does not give back {entry.name} as it was loaded.",
+                        f"its copies are kept here and at the source; check the disks of {path.parent} and the work directory.",
+                    )
+
+
+if __name__ == "__main__":
+    own_process("archive", main)

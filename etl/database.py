@@ -1,0 +1,109 @@
+"""Postgres: the one door to the database."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import psycopg2
+from psycopg2 import errorcodes
+from psycopg2.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedColumn, UndefinedFunction, UndefinedTable
+from psycopg2.extensions import connection, cursor, make_dsn, parse_dsn
+
+from outage import Outage, retrying
+from settings import ROOT, DatabaseSettings
+from trouble import StageError, Status
+
+# A dead network path is noticed within a minute, not after the kernel's two hours.
+DEFAULTS = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+    "application_name": "visitas-etl",
+}
+# libpq gives no SQLSTATE for a refused connection; these parts of its sentence name what waiting cannot mend.
+LASTING = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "SSL")
+LASTING_CLASSES = (errorcodes.CLASS_INSUFFICIENT_RESOURCES, errorcodes.CLASS_OPERATOR_INTERVENTION)
+PASSING_CODES = (
+    errorcodes.TOO_MANY_CONNECTIONS,
+    errorcodes.ADMIN_SHUTDOWN,
+    errorcodes.CRASH_SHUTDOWN,
+    errorcodes.CANNOT_CONNECT_NOW,
+)
+
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+class Database:
+    """A connection that is made when it is first needed, and made anew after it was lost."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._settings = settings
+        self._connection: connection | None = None
+
+    def run(self, work: Callable[Concatenate[cursor, Arguments], Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        """Return what ``work`` gives in a transaction of its own, done anew after an outage."""
+
+        def once() -> Result:
+            with self.transaction() as cursor:
+                return work(cursor, *args, **kwargs)
+
+        return retrying(self._settings.retry_seconds)(once)
+
+    @contextmanager
+    def transaction(self) -> Iterator[cursor]:
+        """Commit what the block did, or nothing. Raise Outage or StageError for what Postgres could not do."""
+        try:
+            if self._connection is None:
+                self._connection = psycopg2.connect(dsn(self._settings), client_encoding="UTF8", options="-c datestyle=ISO")
+            with self._connection as link, link.cursor() as cursor:
+                yield cursor
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            self.close()
+            raise diagnose(error) from error
+        except (UndefinedTable, UndefinedColumn, UndefinedFunction, InvalidSchemaName) as error:
+            raise StageError(
+                Status.POSTGRES, f"the database lacks the schema: {sentence(error)}.", "run make postgres-setup."
+            ) from error
+        except InsufficientPrivilege as error:
+            raise StageError(
+                Status.POSTGRES, f"the database user may not do this: {sentence(error)}.", "grant it the right."
+            ) from error
+
+    def close(self) -> None:
+        """Give the connection back; the next transaction makes a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+@lru_cache
+def query(name: str) -> str:
+    """Return the statement in ``sql/<name>.sql``."""
+    return (ROOT / "sql" / f"{name}.sql").read_text()
+
+
+def dsn(settings: DatabaseSettings) -> str:
+    """Return DATABASE_URL with our time limits added where it sets none of its own."""
+    given: dict[str, Any] = parse_dsn(settings.database_url.get_secret_value())
+    return make_dsn(**(DEFAULTS | given))
+
+
+def diagnose(error: psycopg2.Error) -> StageError:
+    """Return the trouble behind a lost or refused connection: an Outage if waiting may mend it."""
+    said = sentence(error)
+    code = error.pgcode or ""
+    lasting = code[:2] in LASTING_CLASSES and code not in PASSING_CODES or any(part in said for part in LASTING)
+    if lasting:
+        return StageError(Status.POSTGRES, f"Postgres refuses: {said}.", "check DATABASE_URL and the server's log.")
+    return Outage(Status.POSTGRES, f"Postgres does not answer: {said}.", "is the server up? Nothing is lost; the next run goes on.")
+
+
+def sentence(error: psycopg2.Error) -> str:
+    """Return the first line of Postgres's message, which holds no data of the report."""
+    text = error.diag.message_primary or str(error)
+    return text.strip().partition("\n")[0].rstrip(".") or type(error).__name__

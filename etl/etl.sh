@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# The nightly run: pull, validate, load, archive. Quiet when all is well; cron mails what it prints.
+# Every stage runs, whatever became of the one before; the first failing stage's status is the run's.
+# Usage: bash etl/etl.sh [--as-of YYYY-MM-DD]
+set -u
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=$root/.venv/bin/python
+if [ ! -x "$python" ]; then
+    echo "etl.sh: there is no virtual environment in $root/.venv. Hint: run make etl-setup there." >&2
+    exit 2
+fi
+
+if [ -z "${ETL_RUN_ID:-}" ]; then # run.py takes the locks and calls this script again
+    exec "$python" "$root/etl/run.py" "$@"
+fi
+
+status=0
+for stage in extract transform load archive; do
+    "$python" "$root/etl/$stage.py" || { code=$?; [ "$status" -ne 0 ] || status=$code; }
+done
+exit "$status"

@@ -1,0 +1,88 @@
+"""Why a line, or a whole file, is rejected: the catalogue, and how a fault is worded."""
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+RAW_LIMIT = 1 << 16  # bytes of a rejected line that are kept
+VALUE_LIMIT = 80  # characters of a faulty value that a message repeats
+MAILBOX = re.compile(r'(?:"[^"]*"|([^\s@,;"<>]?)[^\s@,;"<>]*)@')
+UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\U0010ffff]")
+
+
+class Code(StrEnum):
+    """Why a line was rejected. Stored in errors.codes: add values, never rename one."""
+
+    LAYOUT_HEADER = "layout-header"
+    LAYOUT_COLUMNS = "layout-columns"
+    ENCODING = "encoding"
+    EMAIL_INVALID = "email-invalid"
+    DATE_MISSING = "date-missing"
+    DATE_INVALID = "date-invalid"
+    NUMBER_INVALID = "number-invalid"
+    LOAD_REFUSED = "load-refused"
+    ERROR_RATE = "error-rate"
+
+    @property
+    def meaning(self) -> str:
+        """One sentence for people, the same in messages and documents."""
+        return MEANINGS[self]
+
+
+MEANINGS = {
+    Code.LAYOUT_HEADER: "the file is empty, or its first line is not the header",
+    Code.LAYOUT_COLUMNS: "not fifteen fields, broken quoting, or longer than 1 MiB",
+    Code.ENCODING: "not UTF-8, or holds NUL or another ASCII control character",
+    Code.EMAIL_INVALID: "not a valid e-mail address",
+    Code.DATE_MISSING: "a required date is empty",
+    Code.DATE_INVALID: "not an existing date in the form dd/mm/yyyy HH:mm",
+    Code.NUMBER_INVALID: "not a whole number from 0 to 2147483647",
+    Code.LOAD_REFUSED: "Postgres refused a line that validation had passed",
+    Code.ERROR_RATE: "the share of rejected lines is above MAX_ERROR_RATE, so nothing was loaded",
+}
+
+
+class Fault(NamedTuple):
+    """One fault in one field; a line with two bad fields has two."""
+
+    code: Code
+    field: str = ""  # column at fault, "" for the whole line
+    value: str = ""  # as received; for a fault without a value, what was found instead
+
+    def __str__(self) -> str:
+        """Return e.g. ``date-invalid: fecha_open: not an existing date ...: "31/02/2013 10:00"``."""
+        field = f"{self.field}: " if self.field else ""
+        value = mask(printable(self.value[:VALUE_LIMIT]))
+        return f"{self.code}: {field}{self.code.meaning}" + (f': "{value}"' if value else "")
+
+
+def message(faults: Sequence[Fault]) -> str:
+    """Return all faults of a line as one line of text, in column order."""
+    return "; ".join(map(str, faults))
+
+
+def codes(faults: Sequence[Fault]) -> list[Code]:
+    """Return the distinct codes of a line, in column order."""
+    return list(dict.fromkeys(fault.code for fault in faults))
+
+
+def mask(text: str) -> str:
+    """Return the text with every mailbox cut to its first letter: ``a…@yahoo.com``."""
+    return MAILBOX.sub(r"\1…@", text)
+
+
+def printable(text: str) -> str:
+    """Return the text with control characters and lone surrogates as Python escapes."""
+    return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def error_row(number: int, faults: Sequence[Fault], line: bytes) -> tuple[int, str, str, str]:
+    """Return the row of the errors table for one rejected line, less its file."""
+    return number, "{" + ",".join(codes(faults)) + "}", message(faults), storable(line)
+
+
+def storable(line: bytes) -> str:
+    """Return the line as text that Postgres can keep: NUL and bad bytes escaped, cut at 64 KiB."""
+    text = line[:RAW_LIMIT].decode(errors="backslashreplace").replace("\0", r"\x00")
+    return text.encode()[:RAW_LIMIT].decode(errors="ignore")

@@ -1,0 +1,143 @@
+"""The load log (bitácora): which runs there were, which files came, and what became of them."""
+
+import os
+import socket
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from psycopg2.extensions import cursor
+
+from database import query
+from settings import Settings
+from workdir import Manifest
+
+RUN_ID = "ETL_RUN_ID"
+STARTED = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: of etl.sh, whose stages share the id through the environment, or of one stage by hand."""
+
+    id: str
+    script: str
+
+    @classmethod
+    def current(cls, script: str) -> "Run":
+        """Return the run that this process belongs to, or a new one of ``script``."""
+        if run_id := os.environ.get(RUN_ID):
+            return cls(run_id, "etl.sh")
+        return cls(f"{datetime.now(UTC):{STARTED}}-{os.getpid()}", script)
+
+    @property
+    def started_at(self) -> datetime:
+        """When it began; the id says so."""
+        return datetime.strptime(self.id.partition("-")[0], STARTED).replace(tzinfo=UTC)
+
+
+def lock(cursor: cursor) -> str | None:
+    """Take the run lock for as long as the connection lives; return who holds it, or None now that we do."""
+    holder: str | None = one(cursor, "run_lock")[0]
+    return holder
+
+
+def open_run(cursor: cursor, run: Run, settings: Settings) -> None:
+    """Enter the run as running, unless it is entered already."""
+    cursor.execute(
+        query("run_open"),
+        {
+            "id": run.id,
+            "script": run.script,
+            "host": socket.gethostname(),
+            "started_at": run.started_at,
+            "as_of": settings.as_of,
+            "visit_event": settings.visit_event,
+        },
+    )
+
+
+def close_run(cursor: cursor, run: Run, exit_status: int) -> None:
+    """Enter how the run ended."""
+    cursor.execute(query("run_close"), {"id": run.id, "exit_status": exit_status})
+
+
+def mark_crashed(cursor: cursor) -> list[str]:
+    """Enter runs that ended without a word as crashed and return their ids. Only for who holds the lock."""
+    return [row[0] for row in rows(cursor, "run_crashed")]
+
+
+def rows(cursor: cursor, statement: str, values: dict[str, Any] | None = None) -> list[Any]:
+    """Run ``sql/<statement>.sql`` and return its rows."""
+    cursor.execute(query(statement), values)
+    return cursor.fetchall()
+
+
+def one(cursor: cursor, statement: str, values: dict[str, Any] | None = None) -> Any:
+    """Run ``sql/<statement>.sql`` and return its one row."""
+    cursor.execute(query(statement), values)
+    return cursor.fetchone()
+
+
+class Delivery(NamedTuple):
+    """What the load log knows about a report that is about to be loaded."""
+
+    file_id: int  # the id that it gets
+    known: bool  # this very delivery is in the log: an earlier run committed it
+    loaded: bool  # the same bytes have been loaded before, under whatever name
+    name_reused: bool  # another content has come under this name
+
+
+def begin_file(cursor: cursor, manifest: Manifest) -> Delivery:
+    """Return what is known of the report; rows copied from here on belong to its file id."""
+    return Delivery(*one(cursor, "file_begin", asdict(manifest)))
+
+
+def add_file(cursor: cursor, run: Run, delivery: Delivery, manifest: Manifest, counts: dict[str, int]) -> None:
+    """Enter the report; ``counts`` are the row and visitor counts of load_file."""
+    cursor.execute(query("file_add"), asdict(manifest) | delivery._asdict() | {"run_id": run.id} | counts)
+
+
+class Entry(NamedTuple):
+    """A report in the load log that is not done with: not in a zip yet, or perhaps still at the source."""
+
+    file_id: int
+    name: str
+    bytes: int
+    mtime: int  # at the source, seconds since 1970
+    sha256: str
+    status: str
+    rows_read: int
+    rows_loaded: int
+    rows_rejected: int
+    archive_name: str | None  # the zip that it is in, or that a killed run was about to put in place
+    archived: bool
+
+    def manifest(self) -> dict[str, object]:
+        """Return what the zip's manifest says of it."""
+        return {key: value for key, value in self._asdict().items() if not key.startswith("archive")}
+
+
+def open_entries(cursor: cursor) -> list[Entry]:
+    """Return the reports that are not done with, in order of loading."""
+    return [Entry(*row) for row in rows(cursor, "file_open")]
+
+
+def set_archive_name(cursor: cursor, entries: list[Entry], archive_name: str) -> None:
+    """Enter which zip is about to be put in place for the reports."""
+    cursor.execute(query("file_archive_name"), {"ids": ids(entries), "archive_name": archive_name})
+
+
+def set_archived(cursor: cursor, entries: list[Entry]) -> None:
+    """Enter that the zip of the reports is in place and proved."""
+    cursor.execute(query("file_archived"), {"ids": ids(entries)})
+
+
+def set_source_deleted(cursor: cursor, entries: list[Entry]) -> None:
+    """Enter that the reports are gone from the source."""
+    cursor.execute(query("file_source_deleted"), {"ids": ids(entries)})
+
+
+def ids(entries: list[Entry]) -> list[int]:
+    """Return the file ids."""
+    return [entry.file_id for entry in entries]

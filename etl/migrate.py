@@ -1,0 +1,33 @@
+"""Bring the database's schema up to date: apply the migrations in sql/migrations that it lacks."""
+
+import sys
+from urllib.parse import urlencode
+
+from psycopg2.extensions import parse_dsn
+from yoyo import get_backend, read_migrations
+
+import logs
+import settings
+from database import Database, dsn, query
+from settings import ROOT, DatabaseSettings
+from stage import survive
+
+
+def main(settings: DatabaseSettings) -> None:
+    """Apply what is missing, in order, each migration in a transaction. Safe to repeat, and to run twice at once."""
+    database = Database(settings)
+    with database.transaction() as cursor:
+        cursor.execute(query("migrate_lock"))
+        # yoyo's own lock outlives a killed process; under ours it can only be such a leftover.
+        backend = get_backend("postgresql:///?" + urlencode(parse_dsn(dsn(settings))))
+        backend.break_lock()
+        with backend.lock():
+            pending = backend.to_apply(read_migrations(str(ROOT / "sql" / "migrations")))
+            backend.apply_migrations(pending)
+        print(f"The schema is up to date; migrations applied now: {', '.join(m.id for m in pending) or 'none'}.")
+    database.close()
+
+
+if __name__ == "__main__":
+    logs.to_stderr("migrate")
+    sys.exit(survive(lambda: main(settings.load(DatabaseSettings))))

@@ -1,0 +1,178 @@
+"""The report as contract section 2 declares it: its columns, its header, and how a line is read."""
+
+import csv
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from email_validator import EmailNotValidError, validate_email
+
+from faults import Code, Fault
+
+BLANKS = " \t"
+BOM = b"\xef\xbb\xbf"
+LINE_LIMIT = 1 << 20  # bytes
+NOTHING = ("", "-")
+NUMBER_LIMIT = 2**31 - 1  # Postgres integer
+DATE = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (\d\d):(\d\d)", re.ASCII)
+DIGITS = re.compile(r"0*(\d{1,10})", re.ASCII)
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+csv.field_size_limit(LINE_LIMIT)
+
+
+class Column(NamedTuple):
+    """One column of the report, by position."""
+
+    header: str  # as the platform writes it; "" where any name will do
+    name: str  # in the statistics table
+    parse: Callable[[str], str]  # the stored value; ValueError when faulty
+    missing: Code | None = None  # the fault of an empty field; None: it may be empty
+
+
+class Visit(NamedTuple):
+    """One valid line. Values are in the form Postgres reads, dates as ISO; None is stored as NULL."""
+
+    email: str
+    jyv: str | None
+    badmail: str | None
+    baja: str | None
+    fecha_envio: str
+    fecha_open: str | None
+    opens: str | None
+    opens_virales: str | None
+    fecha_click: str | None
+    clicks: str | None
+    clicks_virales: str | None
+    links: str | None
+    ips: str | None
+    navegadores: str | None
+    plataformas: str | None
+
+
+def parse_text(field: str) -> str:
+    """Return the field as it is."""
+    return field
+
+
+@lru_cache(maxsize=1 << 14)
+def parse_email(field: str) -> str:
+    """Return the normalized address in lower case, or raise ValueError. Asks no name server."""
+    try:
+        return validate_email(field, check_deliverability=False).normalized.lower()
+    except EmailNotValidError as error:
+        raise ValueError from error
+
+
+@lru_cache(maxsize=1 << 14)
+def parse_date(field: str) -> str:
+    """Return ``dd/mm/yyyy HH:mm`` as ``yyyy-mm-dd HH:mm``, or raise ValueError if there is no such minute."""
+    if not (match := DATE.fullmatch(field)):
+        raise ValueError
+    day, month, year, hour, minute = map(int, match.groups())
+    return datetime(year, month, day, hour, minute).isoformat(" ", "minutes")  # noqa: DTZ001 - has none
+
+
+def parse_number(field: str) -> str:
+    """Return the digits without leading zeros, or raise ValueError outside 0 to 2147483647."""
+    match = DIGITS.fullmatch(field)
+    if not match or int(match[1]) > NUMBER_LIMIT:
+        raise ValueError
+    return str(int(match[1]))
+
+
+COLUMNS = (
+    Column("email", "email", parse_email, missing=Code.EMAIL_INVALID),
+    Column("", "jyv", parse_text),
+    Column("Badmail", "badmail", parse_text),
+    Column("Baja", "baja", parse_text),
+    Column("Fecha envio", "fecha_envio", parse_date, missing=Code.DATE_MISSING),
+    Column("Fecha open", "fecha_open", parse_date),
+    Column("Opens", "opens", parse_number),
+    Column("Opens virales", "opens_virales", parse_number),
+    Column("Fecha click", "fecha_click", parse_date),
+    Column("Clicks", "clicks", parse_number),
+    Column("Clicks virales", "clicks_virales", parse_number),
+    Column("Links", "links", parse_text),
+    Column("IPs", "ips", parse_text),
+    Column("Navegadores", "navegadores", parse_text),
+    Column("Plataformas", "plataformas", parse_text),
+)
+INVALID: dict[object, Code] = {
+    parse_email: Code.EMAIL_INVALID,
+    parse_date: Code.DATE_INVALID,
+    parse_number: Code.NUMBER_INVALID,
+}
+
+
+def parse_line(line: bytes) -> Visit | list[Fault]:
+    """Return the line as a Visit, or every fault found in it, in column order. Never raises on data.
+
+    ``line`` comes without its line end. A line that is no text, or does not split into fifteen
+    fields, has that one fault: its fields mean nothing.
+    """
+    if len(line) > LINE_LIMIT:
+        return [Fault(Code.LAYOUT_COLUMNS, value=f"more than {LINE_LIMIT} bytes")]
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        return [Fault(Code.ENCODING, value=f"byte {line[error.start]:#04x} at {error.start + 1}")]
+    if control := CONTROL.search(text):
+        return [Fault(Code.ENCODING, value=f"U+{ord(control[0]):04X} at {control.start() + 1}")]
+    try:
+        fields = split(text)
+    except csv.Error as error:
+        return [Fault(Code.LAYOUT_COLUMNS, value=str(error))]
+    if len(fields) != len(COLUMNS):
+        return [Fault(Code.LAYOUT_COLUMNS, value=f"{len(fields)} fields")]
+    return parse_fields(fields)
+
+
+def parse_fields(fields: list[str]) -> Visit | list[Fault]:
+    """Return fifteen fields as a Visit, or every fault found in them, in column order."""
+    values: list[str | None] = []
+    faults: list[Fault] = []
+    for column, field in zip(COLUMNS, fields, strict=True):
+        if field in NOTHING:
+            if column.missing:
+                faults.append(Fault(column.missing, column.name, field))
+            values.append(None)
+            continue
+        try:
+            values.append(column.parse(field))
+        except ValueError:
+            faults.append(Fault(INVALID[column.parse], column.name, field))
+    return faults or Visit(*values)  # type: ignore[arg-type]  # required columns are not None here
+
+
+def split(text: str) -> list[str]:
+    """Return the fields of one CSV line without surrounding blanks, or raise csv.Error."""
+    return [field.strip(BLANKS) for field in next(csv.reader([text], strict=True), [])]
+
+
+def is_record(line: bytes) -> bool:
+    """Return False for a line that is empty or holds only blanks; such a line is not counted."""
+    return bool(line.strip(b" \t"))
+
+
+def check_header(line: bytes) -> Fault | None:
+    """Return the fault of a first line that is not the report's header, or None if it is."""
+    try:
+        names = split(line.removeprefix(BOM).decode())
+    except (UnicodeDecodeError, csv.Error) as error:
+        return Fault(Code.LAYOUT_HEADER, value=str(error))
+    if len(names) == len(COLUMNS) and all(
+        not column.header or fold(name) == fold(column.header)
+        for column, name in zip(COLUMNS, names, strict=True)
+    ):
+        return None
+    return Fault(Code.LAYOUT_HEADER, value=",".join(names) or "empty")
+
+
+def fold(name: str) -> str:
+    """Return a header's name without case, accents or surrounding blanks."""
+    plain = unicodedata.normalize("NFKD", name.strip(BLANKS).casefold())
+    return "".join(char for char in plain if not unicodedata.combining(char))

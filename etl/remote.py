@@ -1,0 +1,205 @@
+"""The SFTP server: the one door to it."""
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+import paramiko
+from paramiko.auth_strategy import AuthFailure, AuthSource, AuthStrategy, InMemoryPrivateKey, NoneAuth, Password
+
+from outage import Outage
+from settings import Settings
+from trouble import StageError, Status
+
+TIMEOUT = 30  # seconds without a word from the server
+READ_AHEAD = 128  # requests on their way at once; fewer starve paramiko, unlimited ones fill the memory
+BLOCK = 1 << 18  # bytes
+NAME_LIMIT = 200  # bytes; leaves room for the names staged from it
+
+
+class Source(NamedTuple):
+    """A report as the server lists it."""
+
+    name: str
+    size: int  # bytes
+    mtime: int  # seconds since 1970
+
+
+class Remote:
+    """A connection that is made when it is first needed, and made anew after it was lost."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: paramiko.SSHClient | None = None
+        self._sftp: paramiko.SFTPClient | None = None
+
+    def list(self) -> tuple[list[Source], list[str]]:
+        """Return the files that match REPORT_PATTERN, and the names among them that are refused."""
+        with self._session() as sftp:
+            try:
+                found = sftp.listdir_attr(self._settings.sftp_remote_dir)
+            except (FileNotFoundError, PermissionError) as error:
+                raise StageError(
+                    Status.SFTP,
+                    f"the remote folder {self._settings.sftp_remote_dir} cannot be listed: {error.strerror}.",
+                    "check SFTP_REMOTE_DIR and the rights of SFTP_USER.",
+                ) from error
+        wanted = [entry for entry in found if fnmatchcase(entry.filename, self._settings.report_pattern)]
+        sources = [
+            Source(entry.filename, entry.st_size or 0, int(entry.st_mtime or 0))
+            for entry in wanted
+            if is_safe(entry.filename) and stat.S_ISREG(entry.st_mode or 0)
+        ]
+        return sources, [entry.filename for entry in wanted if not is_safe(entry.filename)]
+
+    def look(self, name: str) -> Source | None:
+        """Return the file as it is now, or None if it is gone."""
+        with self._session() as sftp:
+            try:
+                found = sftp.lstat(self._path(name))
+            except FileNotFoundError:
+                return None
+        return Source(name, found.st_size or 0, int(found.st_mtime or 0))
+
+    def read(self, source: Source) -> Iterator[bytes]:
+        """Yield the file's bytes in blocks, up to the listed size; fewer if the server has no more."""
+        with self._session() as sftp:
+            try:
+                with sftp.open(self._path(source.name), "rb") as file:
+                    file.prefetch(source.size, READ_AHEAD)
+                    while block := file.read(BLOCK):
+                        yield block
+            except (FileNotFoundError, EOFError):
+                return  # gone or cut short since it was listed: the caller misses bytes
+
+    def delete(self, source: Source) -> bool:
+        """Delete the file if it still is what was listed; return whether it was."""
+        if self.look(source.name) != source:
+            return False
+        with self._session() as sftp:
+            try:
+                sftp.remove(self._path(source.name))
+            except PermissionError as error:
+                raise StageError(
+                    Status.SFTP, f"{source.name} cannot be deleted at the source: {error.strerror}.",
+                    "give SFTP_USER the right to delete, or set DELETE_SOURCE=false.",
+                ) from error
+        return True
+
+    def close(self) -> None:
+        """End the connection; the next call makes a new one."""
+        if self._client is not None:
+            self._client.close()
+        self._client = self._sftp = None
+
+    def _path(self, name: str) -> str:
+        return str(PurePosixPath(self._settings.sftp_remote_dir) / name)
+
+    @contextmanager
+    def _session(self) -> Iterator[paramiko.SFTPClient]:
+        """Give the SFTP session; raise Outage or StageError for what the server or the path to it cannot do."""
+        try:
+            if self._sftp is None:
+                self._client = connect(self._settings)
+                self._sftp = self._client.open_sftp()
+                self._sftp.get_channel().settimeout(TIMEOUT)  # type: ignore[union-attr]  # set by open_sftp
+            yield self._sftp
+        except AuthFailure as error:
+            self.close()
+            if not all(isinstance(tried.result, paramiko.AuthenticationException) for tried in error.result):
+                raise self._outage("the connection broke during the login") from error
+            raise StageError(
+                Status.SFTP,
+                f"{self._settings.sftp_host} refuses the login of {self._settings.sftp_user}.",
+                "check SFTP_USER, SFTP_KEY_FILE and SFTP_PASSWORD.",
+            ) from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            self.close()
+            raise self._outage(str(error) or type(error).__name__) from error
+
+    def _outage(self, said: str) -> Outage:
+        return Outage(
+            Status.SFTP,
+            f"the SFTP server {self._settings.sftp_host}:{self._settings.sftp_port} does not answer: {said}.",
+            "is it up? Nothing is lost; the next run goes on.",
+        )
+
+
+def is_safe(name: str) -> bool:
+    """Return whether a name from the server can be used as a file name here, and only as that."""
+    return "/" not in name and name[0] != "." and name.isprintable() and len(name.encode()) <= NAME_LIMIT
+
+
+def connect(settings: Settings) -> paramiko.SSHClient:
+    """Return a connection to a server whose host key is pinned, logged in."""
+    client = paramiko.SSHClient()
+    client.set_missing_host_key_policy(RefuseUnknown(settings))
+    if settings.sftp_known_hosts.exists():
+        client.load_system_host_keys(str(settings.sftp_known_hosts))
+    try:
+        client.connect(
+            settings.sftp_host,
+            settings.sftp_port,
+            timeout=TIMEOUT,
+            banner_timeout=TIMEOUT,
+            auth_timeout=TIMEOUT,
+            channel_timeout=TIMEOUT,
+            auth_strategy=Logins(settings),
+        )
+    except paramiko.BadHostKeyException as error:
+        client.close()
+        raise StageError(
+            Status.SFTP,
+            f"the host key of {settings.sftp_host} has changed to {error.key.get_name()} {error.key.fingerprint}.",
+            f"somebody may be in between; only if its owner confirms the key, replace it in {settings.sftp_known_hosts}.",
+        ) from error
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+class RefuseUnknown(paramiko.MissingHostKeyPolicy):
+    """Refuse a host key that nobody has pinned, and say how to pin it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        """Raise StageError with the fingerprint."""
+        host, port = self._settings.sftp_host, self._settings.sftp_port
+        raise StageError(
+            Status.SFTP,
+            f"the host key of {host} is unknown: {key.get_name()} {key.fingerprint}.",
+            f"if its owner confirms that fingerprint: ssh-keyscan -p {port} {host} >> {self._settings.sftp_known_hosts}",
+        )
+
+
+class Logins(AuthStrategy):
+    """The ways to log in, in order: key, password, none (contract section 5)."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(ssh_config=paramiko.SSHConfig())
+        self._settings = settings
+
+    def get_sources(self) -> Iterator[AuthSource]:
+        """Yield the ways that the settings allow."""
+        user, key_file, password = self._settings.sftp_user, self._settings.sftp_key_file, self._settings.sftp_password
+        if key_file:
+            yield InMemoryPrivateKey(user, read_key(str(key_file)))
+        if password:
+            yield Password(user, password.get_secret_value)
+        yield NoneAuth(user)
+
+
+def read_key(path: str) -> paramiko.PKey:
+    """Return the private key, or raise StageError if it cannot be used."""
+    try:
+        return paramiko.PKey.from_path(path)
+    except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
+        raise StageError(
+            Status.SETTINGS, f"SFTP_KEY_FILE {path} cannot be used: {error}.", "it must be a private key without passphrase."
+        ) from error

@@ -1,0 +1,30 @@
+"""Hold the nightly run together: take the locks, run the stages of etl.sh, enter how they ended.
+
+etl.sh calls it and is called by it; the stages find the run's id in ETL_RUN_ID and the as-of date,
+which midnight may not change under them, in AS_OF.
+"""
+
+import os
+import subprocess
+from contextlib import suppress
+
+import ledger
+from ledger import Run
+from settings import ROOT, Settings
+from stage import own_process
+
+
+def main(settings: Settings, run: Run) -> int:
+    """Run etl.sh's stages and return their status, as a shell gives it: 128 + n if signal n killed them."""
+    command = ["bash", str(ROOT / "etl" / "etl.sh")]
+    environment = os.environ | {ledger.RUN_ID: run.id, "AS_OF": str(settings.as_of)}
+    # Only the lock file is inheritable; every other descriptor closes itself.
+    with subprocess.Popen(command, env=environment, close_fds=False) as stages:
+        while True:
+            with suppress(KeyboardInterrupt):  # the terminal tells the stages too
+                status = stages.wait()
+                return 128 - status if status < 0 else status
+
+
+if __name__ == "__main__":
+    own_process("etl", main)

@@ -1,0 +1,67 @@
+"""What owns a script's process: arguments, settings, log, lock, and trouble turned into an exit status."""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+import ledger
+import logs
+import settings
+from ledger import Run
+from lock import held
+from settings import Settings
+from trouble import StageError, Status
+
+Main = Callable[[Settings, Run], int | None]
+
+log = logging.getLogger("etl.stage")
+
+
+def own_process(name: str, main: Main) -> NoReturn:
+    """Run a script's ``main`` and end the process with its status (contract section 6).
+
+    A script that is not called by etl.sh is a run of its own: it takes the locks and is in the
+    load log.
+    """
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    parser.add_argument("--as-of", metavar="YYYY-MM-DD", help="count this year's and this month's visits as on that day")
+    if as_of := parser.parse_args().as_of:
+        os.environ["AS_OF"] = as_of
+    logs.to_stderr(name)
+    sys.exit(survive(lambda: run_in_lock(name, main, settings.load(Settings))))
+
+
+def run_in_lock(name: str, main: Main, settings: Settings) -> int:
+    """Run ``main``, inside the locks unless the run that called it holds them, and return its status."""
+    run = Run.current(name)
+    logs.to_file(settings, name, run.id)
+    if ledger.RUN_ID in os.environ:
+        return survive(lambda: main(settings, run))
+    with held(settings, run) as hold:
+        hold.exit_status = survive(lambda: main(settings, run))
+    return hold.exit_status
+
+
+def survive(work: Callable[[], int | None]) -> int:
+    """Do the work and return its exit status; log what stopped it."""
+    started = time.monotonic()
+    try:
+        status = work() or Status.DONE
+    except StageError as error:
+        log.error("%s", error)
+        status = error.status
+    except OSError as error:  # files only: the doors to servers turn theirs into a StageError
+        log.error("%s: %s. Hint: free space or mend the rights there, then run again.", error.filename or "disk", error.strerror)
+        status = Status.DISK
+    except KeyboardInterrupt:
+        log.error("interrupted; the next run goes on from here.")
+        status = 130
+    except Exception:
+        log.exception("a bug: please report this traceback")
+        status = Status.BUG
+    log.info("ended status=%d seconds=%.1f", status, time.monotonic() - started)
+    return int(status)

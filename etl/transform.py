@@ -1,0 +1,101 @@
+"""Stage every pulled report: validate each line and split the file into statistics and errors."""
+
+import codecs
+import csv
+import hashlib
+import logging
+import os
+from typing import IO, NamedTuple
+
+from faults import Code, Fault, error_row
+from ledger import Run
+from lines import read_lines
+from records import Visit, check_header, is_record, parse_line
+from settings import Settings
+from stage import own_process
+from workdir import Manifest, Report, WorkDir, boot_id, written
+
+UTF8 = codecs.getwriter("utf-8")
+
+log = logging.getLogger("etl.transform")
+
+
+class Tally(NamedTuple):
+    """What became of a report's records."""
+
+    status: str  # loaded, refused or quarantined
+    read: int
+    accepted: int
+    error_rows: int  # the rejected, and one for a fault of the whole file
+
+
+def main(settings: Settings, run: Run) -> None:
+    """Stage every report that is not staged yet; faults are counted, not raised."""
+    for report in WorkDir(settings).reports():
+        if report.manifest() is None:
+            tally = stage_report(report, settings.max_error_rate)
+            log.info("staged %s status=%s read=%d accepted=%d error_rows=%d", report.name, *tally)
+
+
+def stage_report(report: Report, max_error_rate: float) -> Tally:
+    """Write the report's staged files and, last, the manifest that vouches for them."""
+    with (
+        report.path.open("rb") as source,
+        written(report.staged("statistics.csv")) as statistics,
+        written(report.staged("errors.csv")) as errors,
+    ):
+        found = os.fstat(source.fileno())
+        tally = split_report(source, statistics, errors, max_error_rate)
+        source.seek(0)
+        sha256 = hashlib.file_digest(source, "sha256").hexdigest()
+    report.write_manifest(
+        Manifest(
+            name=report.name,
+            sha256=sha256,
+            bytes=found.st_size,
+            mtime=int(found.st_mtime),
+            pulled_at=found.st_ctime,
+            status=tally.status,
+            rows_read=tally.read,
+            rows_accepted=tally.accepted,
+            error_rows=tally.error_rows,
+            boot_id=boot_id(),
+        )
+    )
+    return tally
+
+
+def split_report(source: IO[bytes], statistics: IO[bytes], errors: IO[bytes], max_error_rate: float) -> Tally:
+    """Write every record of ``source`` to one of the two files, in the form that COPY reads.
+
+    A file without the report's header is refused. One with a larger share of faulty lines than
+    ``max_error_rate`` (0 to 1) is quarantined: nothing of it is accepted.
+    """
+    lines = read_lines(source)
+    header = next(lines, b"")
+    good = csv.writer(UTF8(statistics), lineterminator="\n")
+    bad = csv.writer(UTF8(errors), lineterminator="\n", quoting=csv.QUOTE_ALL)
+    if fault := check_header(header):
+        bad.writerow(error_row(1, [fault], header))
+        return Tally("refused", 0, 0, 1)
+    read = accepted = 0
+    for number, line in enumerate(lines, 2):
+        if not is_record(line):
+            continue
+        read += 1
+        parsed = parse_line(line)
+        if isinstance(parsed, Visit):
+            good.writerow((number, *parsed))
+            accepted += 1
+        else:
+            bad.writerow(error_row(number, parsed, line))
+    if read - accepted > max_error_rate * read:
+        statistics.seek(0)
+        statistics.truncate()
+        bad.writerow(error_row(1, [Fault(Code.ERROR_RATE, value=f"{read - accepted} of {read}")], header))
+        return Tally("quarantined", read, 0, read - accepted + 1)
+    return Tally("loaded", read, accepted, read - accepted)
+
+
+if __name__ == "__main__":
+    own_process("transform", main)

@@ -1,0 +1,139 @@
+"""The work directory: what lies in it, and how a file gets a final name only when it is whole."""
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from settings import Settings
+from trouble import StageError, Status
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What transform found out about one report; written last, so it vouches for the staged files."""
+
+    name: str
+    sha256: str  # lower-case hex
+    bytes: int
+    mtime: int  # at the source, seconds since 1970
+    pulled_at: float  # seconds since 1970
+    status: str  # loaded, refused or quarantined: what load will make of it, unless it is a duplicate
+    rows_read: int
+    rows_accepted: int  # rows staged for statistics
+    error_rows: int  # rows staged for errors, a fault of the whole file included
+    boot_id: str  # staged files are not synced: after a power cut they are made again
+
+class Report:
+    """One report in the work directory, and the files staged from it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+
+    def staged(self, kind: str) -> Path:
+        """Return the path of a staged file: ``statistics.csv``, ``errors.csv`` or ``manifest.json``."""
+        return self.path.parent / "staged" / f"{self.name}.{kind}"
+
+    def manifest(self) -> Manifest | None:
+        """Return what transform found, or None if the report, as it is now, is not staged."""
+        try:
+            manifest = Manifest(**json.loads(self.staged("manifest.json").read_text()))
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        fresh = (manifest.bytes, manifest.mtime) == (found.st_size, int(found.st_mtime))
+        return manifest if fresh and manifest.boot_id == boot_id() else None
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Declare the staged files whole."""
+        with written(self.staged("manifest.json")) as file:
+            file.write(json.dumps(asdict(manifest), indent=1).encode())
+
+    def remove(self) -> None:
+        """Remove the report and what was staged from it; the report last, so that nothing is forgotten."""
+        for kind in ("manifest.json", "statistics.csv", "errors.csv"):
+            self.staged(kind).unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+
+
+class WorkDir:
+    """WORK_DIR, checked and ready for use."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Make the folder with mode 0700, or raise StageError if it is not this user's own."""
+        self.root = settings.work_dir
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.root.mkdir(mode=0o700)
+        except FileExistsError:
+            refuse_foreign(self.root)
+        self.root.chmod(0o700)
+        (self.root / "staged").mkdir(exist_ok=True)
+
+    def reports(self) -> list[Report]:
+        """Return every whole report, in natural order."""
+        return [Report(self.root / name) for name in sorted(self._names(), key=natural)]
+
+    def report(self, name: str) -> Report:
+        """Return the report of that name, which need not exist yet."""
+        return Report(self.root / name)
+
+    def _names(self) -> Iterator[str]:
+        with os.scandir(self.root) as entries:
+            yield from (entry.name for entry in entries if entry.is_file(follow_symlinks=False) and entry.name[0] != ".")
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise StageError if the folder is a link, no folder, or another user's: its content could be forged."""
+    found = folder.lstat()
+    if stat.S_ISLNK(found.st_mode):
+        fault = "is a link"
+    elif not stat.S_ISDIR(found.st_mode):
+        fault = "is not a folder"
+    elif found.st_uid != os.geteuid():
+        fault = f"belongs to another user (id {found.st_uid})"
+    else:
+        return
+    raise StageError(Status.DISK, f"the work directory {folder} {fault}.", "remove it, or set WORK_DIR to another folder.")
+
+
+def natural(name: str) -> list[Any]:
+    """Return the sort key that puts report_9 before report_10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+
+
+@contextmanager
+def written(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write that gets its final name only if the block ends well."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.rename(path)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a failed write does not say where
+            error.filename = str(path)
+        raise
+
+
+def synced(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def boot_id() -> str:
+    """Return the identity of this boot of the machine."""
+    return BOOT_ID.read_text().strip()

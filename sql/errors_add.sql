@@ -1,0 +1,2 @@
+-- Keep one line that Postgres refused. Writes errors, for the file that file_begin named.
+insert into errors (line_number, codes, message, raw_line) values (%s, %s, %s, %s);

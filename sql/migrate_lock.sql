@@ -1,0 +1,2 @@
+-- Let one migration run at a time; the lock goes with the transaction. The key is the first half of md5('visitas-etl migrate').
+select pg_advisory_xact_lock(('x' || left(md5('visitas-etl migrate'), 16))::bit(64)::bigint);

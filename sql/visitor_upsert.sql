@@ -1,0 +1,27 @@
+-- Count the visits of file %(file_id)s from line %(first)s on into visitor.
+-- Reads statistics, writes visitor, returns how many addresses were new and how many updated.
+-- Not to be repeated for the same lines: it runs in the transaction that inserts them.
+with visits as (
+    select email, visit_date(%(visit_event)s, fecha_envio, fecha_open, fecha_click) as visit
+    from statistics
+    where file_id = %(file_id)s and line_number >= %(first)s
+), upserted as (
+    insert into visitor as v
+    select email, min(visit), max(visit), count(*),
+           count(*) filter (where visit >= date_trunc('year', %(as_of)s::timestamp)
+                              and visit < date_trunc('year', %(as_of)s::timestamp) + interval '1 year'),
+           count(*) filter (where visit >= date_trunc('month', %(as_of)s::timestamp)
+                              and visit < date_trunc('month', %(as_of)s::timestamp) + interval '1 month')
+    from visits
+    where visit is not null
+    group by email
+    order by email
+    on conflict (email) do update set
+        fecha_primera_visita = least(v.fecha_primera_visita, excluded.fecha_primera_visita),
+        fecha_ultima_visita = greatest(v.fecha_ultima_visita, excluded.fecha_ultima_visita),
+        visitas_totales = v.visitas_totales + excluded.visitas_totales,
+        visitas_anio_actual = v.visitas_anio_actual + excluded.visitas_anio_actual,
+        visitas_mes_actual = v.visitas_mes_actual + excluded.visitas_mes_actual
+    returning xmax = 0 as is_new  -- a row version that nothing had locked: inserted, not updated
+)
+select count(*) filter (where is_new), count(*) filter (where not is_new) from upserted;
