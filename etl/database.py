@@ -45,7 +45,9 @@ class Database:
         self._settings = settings
         self._connection: connection | None = None
 
-    def run(self, work: Callable[Concatenate[cursor, Arguments], Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    def run(
+        self, work: Callable[Concatenate[cursor, Arguments], Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Result:
         """Return what ``work`` gives in a transaction of its own, done anew after an outage."""
 
         def once() -> Result:
@@ -97,10 +99,12 @@ def diagnose(error: psycopg2.Error) -> StageError:
     """Return the trouble behind a lost or refused connection: an Outage if waiting may mend it."""
     said = sentence(error)
     code = error.pgcode or ""
-    lasting = code[:2] in LASTING_CLASSES and code not in PASSING_CODES or any(part in said for part in LASTING)
+    lasting = (code[:2] in LASTING_CLASSES and code not in PASSING_CODES) or any(part in said for part in LASTING)
     if lasting:
         return StageError(Status.POSTGRES, f"Postgres refuses: {said}.", "check DATABASE_URL and the server's log.")
-    return Outage(Status.POSTGRES, f"Postgres does not answer: {said}.", "is the server up? Nothing is lost; the next run goes on.")
+    return Outage(
+        Status.POSTGRES, f"Postgres does not answer: {said}.", "is the server up? Nothing is lost; the next run goes on."
+    )
 
 
 def sentence(error: psycopg2.Error) -> str:

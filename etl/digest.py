@@ -49,14 +49,18 @@ class Digest(NamedTuple):
 
 def gather(cursor: cursor) -> Digest | None:
     """Return the digest of the last run, or None if there was none."""
-    run = ledger.one(cursor, "digest_run")
-    return run and Digest(*run, [File(*row) for row in ledger.rows(cursor, "digest_files", {"run_id": run[0]})])
+    if not (run := ledger.one(cursor, "digest_run")):
+        return None
+    run_id, status, seconds = run
+    files = [File(*row) for row in ledger.rows(cursor, "digest_files", {"run_id": run_id})]
+    return Digest(run_id, status, seconds, files)
 
 
 def closing_table(digest: Digest) -> Table:
     """Return the digest's files and their sums as a table."""
-    table = Table("report", "", *(count.replace("_", " ") for count in COUNTS), show_footer=True)
+    table = Table("report", "status", "lines read", "loaded", "rejected", "new visitors", "updated", show_footer=True)
     table.columns[0].footer = f"{len(digest.files)} files"
+    table.columns[0].no_wrap = True
     for column, count in zip(table.columns[2:], COUNTS, strict=True):
         column.justify = "right"
         column.footer = f"{digest.total(count):,}"

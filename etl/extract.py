@@ -42,9 +42,7 @@ def wanted(sources: list[Source], settings: Settings) -> list[Source]:
     if settings.delete_source:
         return sources
     database = Database(settings)
-    archived = {
-        Source(entry.name, entry.bytes, entry.mtime) for entry in database.run(ledger.open_entries) if entry.archived
-    }
+    archived = {Source(entry.name, entry.bytes, entry.mtime) for entry in database.run(ledger.open_entries) if entry.archived}
     database.close()
     return [source for source in sources if source not in archived]
 

@@ -27,7 +27,7 @@ class Run:
     def current(cls, script: str) -> "Run":
         """Return the run that this process belongs to, or a new one of ``script``."""
         if run_id := os.environ.get(RUN_ID):
-            return cls(run_id, "etl.sh")
+            return cls(run_id, "etl")
         return cls(f"{datetime.now(UTC):{STARTED}}-{os.getpid()}", script)
 
     @property

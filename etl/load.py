@@ -68,9 +68,7 @@ def load_report(cursor: cursor, report: Report, manifest: Manifest, run: Run, se
     delivery = ledger.begin_file(cursor, manifest)
     if delivery.known:
         return None
-    insertion = Insertion(
-        cursor, {"file_id": delivery.file_id, "as_of": settings.as_of, "visit_event": settings.visit_event}
-    )
+    insertion = Insertion(cursor, {"file_id": delivery.file_id, "as_of": settings.as_of, "visit_event": settings.visit_event})
     if delivery.loaded:
         manifest = replace(manifest, status="duplicate", rows_read=0)
     else:
@@ -136,7 +134,7 @@ class Insertion:
         """Copy staged lines into statistics and count their visits; they are the last of the file so far."""
         first = line_number(lines, start)
         lines.seek(start)
-        self.cursor.copy_expert(query("statistics_copy"), Span(lines, end), COPY_BLOCK)
+        self.cursor.copy_expert(query("statistics_copy"), Span(lines, end), COPY_BLOCK)  # type: ignore[arg-type]  # it only reads
         loaded = self.cursor.rowcount
         new, updated = ledger.one(self.cursor, "visitor_upsert", self.rule | {"first": first})
         self.cursor.execute("release savepoint lines")

@@ -1,5 +1,6 @@
 """Bring the database's schema up to date: apply the migrations in sql/migrations that it lacks."""
 
+import argparse
 import sys
 from urllib.parse import urlencode
 
@@ -29,5 +30,6 @@ def main(settings: DatabaseSettings) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     logs.to_stderr("migrate")
     sys.exit(survive(lambda: main(settings.load(DatabaseSettings))))

@@ -20,7 +20,7 @@ def retrying(seconds: float) -> Retrying:
     return Retrying(
         retry=retry_if_exception_type(Outage),
         stop=Patience(seconds),
-        wait=wait_exponential_jitter(initial=0.5, max=LONGEST_PAUSE),
+        wait=wait_exponential_jitter(multiplier=0.5, max=LONGEST_PAUSE),
         before_sleep=announce,
         reraise=True,
     )
@@ -44,4 +44,6 @@ class Patience:
 def announce(state: RetryCallState) -> None:
     """Log what is waited for; INFO, since an outage that heals wakes nobody."""
     assert state.outcome and state.next_action
-    log.info("waiting seconds=%.1f attempt=%d for=%r", state.next_action.sleep, state.attempt_number, str(state.outcome.exception()))
+    log.info(
+        "waiting seconds=%.1f attempt=%d for=%r", state.next_action.sleep, state.attempt_number, str(state.outcome.exception())
+    )

@@ -165,8 +165,7 @@ def check_header(line: bytes) -> Fault | None:
     except (UnicodeDecodeError, csv.Error) as error:
         return Fault(Code.LAYOUT_HEADER, value=str(error))
     if len(names) == len(COLUMNS) and all(
-        not column.header or fold(name) == fold(column.header)
-        for column, name in zip(COLUMNS, names, strict=True)
+        not column.header or fold(name) == fold(column.header) for column, name in zip(COLUMNS, names, strict=True)
     ):
         return None
     return Fault(Code.LAYOUT_HEADER, value=",".join(names) or "empty")

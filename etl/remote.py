@@ -84,7 +84,8 @@ class Remote:
                 sftp.remove(self._path(source.name))
             except PermissionError as error:
                 raise StageError(
-                    Status.SFTP, f"{source.name} cannot be deleted at the source: {error.strerror}.",
+                    Status.SFTP,
+                    f"{source.name} cannot be deleted at the source: {error.strerror}.",
                     "give SFTP_USER the right to delete, or set DELETE_SOURCE=false.",
                 ) from error
         return True
@@ -118,7 +119,7 @@ class Remote:
             ) from error
         except (OSError, EOFError, paramiko.SSHException) as error:
             self.close()
-            raise self._outage(str(error) or type(error).__name__) from error
+            raise self._outage(reason(error)) from error
 
     def _outage(self, said: str) -> Outage:
         return Outage(
@@ -126,6 +127,11 @@ class Remote:
             f"the SFTP server {self._settings.sftp_host}:{self._settings.sftp_port} does not answer: {said}.",
             "is it up? Nothing is lost; the next run goes on.",
         )
+
+
+def reason(error: Exception) -> str:
+    """Return what an error says, in words."""
+    return getattr(error, "strerror", None) or str(error).removeprefix("[Errno None] ") or type(error).__name__
 
 
 def is_safe(name: str) -> bool:

@@ -6,15 +6,18 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import NoReturn
 
 import ledger
 import logs
 import settings
 from ledger import Run
-from lock import held
+from lock import Hold, held
 from settings import Settings
 from trouble import StageError, Status
+
+INTERRUPTED = 130  # as a shell says of a command ended by Ctrl-C
 
 Main = Callable[[Settings, Run], int | None]
 
@@ -32,6 +35,7 @@ def own_process(name: str, main: Main) -> NoReturn:
     if as_of := parser.parse_args().as_of:
         os.environ["AS_OF"] = as_of
     logs.to_stderr(name)
+    os.umask(0o077)  # reports and zips hold people's addresses: they are this user's only
     sys.exit(survive(lambda: run_in_lock(name, main, settings.load(Settings))))
 
 
@@ -39,29 +43,26 @@ def run_in_lock(name: str, main: Main, settings: Settings) -> int:
     """Run ``main``, inside the locks unless the run that called it holds them, and return its status."""
     run = Run.current(name)
     logs.to_file(settings, name, run.id)
-    if ledger.RUN_ID in os.environ:
-        return survive(lambda: main(settings, run))
-    with held(settings, run) as hold:
+    started = time.monotonic()
+    with nullcontext(Hold()) if ledger.RUN_ID in os.environ else held(settings, run) as hold:
         hold.exit_status = survive(lambda: main(settings, run))
+    log.info("ended status=%d seconds=%.1f", hold.exit_status, time.monotonic() - started)
     return hold.exit_status
 
 
 def survive(work: Callable[[], int | None]) -> int:
     """Do the work and return its exit status; log what stopped it."""
-    started = time.monotonic()
     try:
-        status = work() or Status.DONE
+        return int(work() or Status.DONE)
     except StageError as error:
         log.error("%s", error)
-        status = error.status
+        return error.status
     except OSError as error:  # files only: the doors to servers turn theirs into a StageError
         log.error("%s: %s. Hint: free space or mend the rights there, then run again.", error.filename or "disk", error.strerror)
-        status = Status.DISK
+        return Status.DISK
     except KeyboardInterrupt:
         log.error("interrupted; the next run goes on from here.")
-        status = 130
+        return INTERRUPTED
     except Exception:
         log.exception("a bug: please report this traceback")
-        status = Status.BUG
-    log.info("ended status=%d seconds=%.1f", status, time.monotonic() - started)
-    return int(status)
+        return Status.BUG

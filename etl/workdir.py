@@ -31,6 +31,7 @@ class Manifest:
     error_rows: int  # rows staged for errors, a fault of the whole file included
     boot_id: str  # staged files are not synced: after a power cut they are made again
 
+
 class Report:
     """One report in the work directory, and the files staged from it."""
 

@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-HEADER = "email,{},Badmail,Baja,Fecha envio,Fecha open,Opens,Opens virales,Fecha click,Clicks,Clicks virales,Links,IPs,Navegadores,Plataformas"
+HEADER = (
+    "email,{},Badmail,Baja,Fecha envio,Fecha open,Opens,Opens virales,"
+    "Fecha click,Clicks,Clicks virales,Links,IPs,Navegadores,Plataformas"
+)
 SECOND_HEADERS = ("jk", "jyv", "fgh")
 # Only names reserved for examples: no line can reach a real mailbox.
 DOMAINS = ("mail.example.com",) * 8 + ("correo.example.net",) * 2 + ("example.org", "empresa.example.com")
@@ -55,7 +58,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2013, help="same seed, same reports (%(default)s)")
     parser.add_argument("--bad-rate", type=float, default=0.0, help="share of faulty lines, 0 to 1 (%(default)s)")
     parser.add_argument("--addresses", type=int, help="how many people there are (one per line)")
-    parser.add_argument("--day", type=datetime.fromisoformat, default=datetime(2013, 2, 8), help="day of the first send (2013-02-08)")
+    parser.add_argument(
+        "--day", type=datetime.fromisoformat, default=datetime(2013, 2, 8), help="day of the first send (2013-02-08)"
+    )
     arguments = parser.parse_args()
     people = arguments.addresses or arguments.files * arguments.rows
     spoils = itertools.cycle(SPOILS)
@@ -76,7 +81,9 @@ def report_lines(source: random.Random, positions: range, people: int, sent: dat
     sent_text = text(sent)
     for position in positions:
         number = (source.choice(positions) if source.random() < TWICE_SHARE else position) % people
-        head = f"{mailbox(number)},,{'HARD' if source.random() < HARD_SHARE else ''},{'SI' if source.random() < BAJA_SHARE else ''},{sent_text},"
+        badmail = "HARD" if source.random() < HARD_SHARE else ""
+        baja = "SI" if source.random() < BAJA_SHARE else ""
+        head = f"{mailbox(number)},,{badmail},{baja},{sent_text},"
         yield head + (activity(source, sent) if source.random() < OPEN_SHARE else NO_ACTIVITY)
 
 
@@ -87,7 +94,11 @@ def activity(source: random.Random, sent: datetime) -> str:
     clicks = source.random() < CLICK_SHARE
     lists = ([source.choice(names) for _ in range(opens)] for names in (BROWSERS, PLATFORMS))
     fields = [text(opened), str(opens), str(source.randrange(2))]
-    fields += [text(opened + timedelta(minutes=3)), "1", "0", source.choice(("0", "3", "0,3", "16"))] if clicks else ["-", "0", "0", "-"]
+    fields += (
+        [text(opened + timedelta(minutes=3)), "1", "0", source.choice(("0", "3", "0,3", "16"))]
+        if clicks
+        else ["-", "0", "0", "-"]
+    )
     fields.append(",".join(f"192.0.2.{source.randrange(1, 255)}" for _ in range(opens)))
     return joined([*fields, *map(",".join, lists)])
 

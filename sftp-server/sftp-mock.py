@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import socket
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import paramiko
@@ -120,7 +120,7 @@ class Folder(SFTPServerInterface):
 
     def canonicalize(self, path: str) -> str:
         """Return the absolute path; a relative one starts in the served folder."""
-        return os.path.normpath(os.path.join(SERVED_AS, path))
+        return os.path.normpath(PurePosixPath(SERVED_AS) / path)
 
     def list_folder(self, path: str) -> list[SFTPAttributes] | int:
         """List the folder."""

@@ -14,7 +14,7 @@ create table load_run (
 );
 comment on table load_run is 'One row per run of etl.sh, or of one stage run by hand.';
 comment on column load_run.id is 'Run id as in the logs: UTC start and process id.';
-comment on column load_run.script is 'etl.sh, or the stage that was run by hand.';
+comment on column load_run.script is 'etl for etl.sh, else the stage that was run by hand.';
 comment on column load_run.host is 'Name of the machine that ran it.';
 comment on column load_run.started_at is 'When the run began.';
 comment on column load_run.finished_at is 'When the run ended; NULL while it runs or if it crashed.';

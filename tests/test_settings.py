@@ -1,0 +1,90 @@
+"""The settings: every problem at once, and no secret in any of them."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+import settings
+from settings import ROOT, Settings
+from trouble import StageError, Status
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """The two required settings, and a settings file to write."""
+    for name, value in {"SFTP_HOST": "h", "SFTP_USER": "u", "ENV_FILE": str(tmp_path / "env")}.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def complaint() -> str:
+    with pytest.raises(StageError) as caught:
+        settings.load(Settings)
+    assert caught.value.status == Status.SETTINGS
+    return str(caught.value)
+
+
+def test_defaults(environment: pytest.MonkeyPatch) -> None:
+    loaded = settings.load(Settings)
+    assert (loaded.sftp_port, loaded.work_dir, loaded.log_dir) == (22, Path("/tmp/visitas"), ROOT / "logs")
+    assert (loaded.visit_event, loaded.max_error_rate, loaded.retry_seconds) == ("envio", 1.0, 300)
+    assert loaded.as_of == loaded.now().date()
+
+
+def test_as_of_is_today_in_the_time_zone(environment: pytest.MonkeyPatch) -> None:
+    days = set()
+    for zone in ("Pacific/Kiritimati", "Etc/GMT+12"):  # 26 hours apart: never the same day
+        environment.setenv("TIMEZONE", zone)
+        days.add(settings.load(Settings).as_of)
+    assert len(days) == 2
+    environment.setenv("AS_OF", "2013-02-15")
+    assert settings.load(Settings).as_of == date(2013, 2, 15)
+
+
+def test_all_problems_at_once(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("SFTP_HOST")
+    for name, value in {
+        "SFTP_HOTS": "h",
+        "SFTP_PORT": "ssh",
+        "TIMEZONE": "Nowhere",
+        "VISIT_EVENT": "sent",
+        "AS_OF": "15/02/2013",
+        "MAX_ERROR_RATE": "2",
+        "DATABASE_URL": "postgresql://etl:hunter2@[broken",
+        "MAX_ERROR_RATES": "0.5",
+    }.items():
+        environment.setenv(name, value)
+    said = complaint()
+    for part in (
+        "SFTP_HOST is missing",
+        "SFTP_HOTS is no setting (did you mean SFTP_HOST?)",
+        "MAX_ERROR_RATES is no setting (did you mean MAX_ERROR_RATE?)",
+        "SFTP_PORT: ",
+        "TIMEZONE: not a time zone",
+        "VISIT_EVENT: ",
+        "AS_OF: ",
+        "MAX_ERROR_RATE: ",
+        "DATABASE_URL: not a PostgreSQL URI or DSN",
+    ):
+        assert part in said
+    assert said.startswith("9 problem(s)")
+    assert "hunter2" not in said
+
+
+def test_settings_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("# comment\nSFTP_HOST=file\nSFTP_PORT=2022\nPGHOST=db\nSFTP_PASSWORD='a b$HOME'\nLOG_DIR=\n")
+    environment.delenv("PGHOST", raising=False)
+    environment.setenv("PGPASSWORD", "x")
+    loaded = settings.load(Settings)
+    assert (loaded.sftp_host, loaded.sftp_port) == ("h", 2022)  # the environment wins
+    assert loaded.sftp_password is not None
+    assert loaded.sftp_password.get_secret_value() == "a b$HOME"
+    assert "a b" not in repr(loaded)
+    assert settings.os.environ["PGHOST"] == "db"
+    environment.delenv("PGHOST")
+
+
+def test_settings_file_names_only_settings(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("COLOUR=red\n")
+    assert "COLOUR is no setting" in complaint()
