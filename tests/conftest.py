@@ -222,6 +222,14 @@ def night(tmp_path: Path, database: str, openssh: OpenSSH) -> Night:
     return Night(tmp_path, openssh.settings() | {"DATABASE_URL": database})
 
 
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The folder of the real reports."""
+    if not (folder := os.environ.get("VISITAS_REAL_REPORTS")):
+        pytest.skip("VISITAS_REAL_REPORTS names no folder")
+    return Path(folder)
+
+
 HEADER = (
     b"email,jk,Badmail,Baja,Fecha envio,Fecha open,Opens,Opens virales,Fecha click,Clicks,Clicks virales,"
     b"Links,IPs,Navegadores,Plataformas\r\n"

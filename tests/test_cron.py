@@ -4,9 +4,10 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from conftest import ROOT, Night, line, need, report
+from conftest import ROOT, Night, need
 
 
 @pytest.fixture
@@ -47,8 +48,9 @@ def test_schedule_is_idempotent_and_shows_the_line(crontab: None) -> None:
     assert installed() == "17 3 * * * true\n"
 
 
-def test_cron_starts_the_night_once(crontab: None, night: Night) -> None:
-    night.deliver("report_1.txt", report(line()))
+def test_cron_starts_the_night_once(crontab: None, night: Night, real: Path) -> None:
+    for path in real.glob("report_*.txt"):
+        night.deliver(path.name, path)
     make("schedule")
     (command,) = [entry.removeprefix("2 0 * * * ") for entry in installed().splitlines() if "etl.sh" in entry]
     settings = "".join(f"{name}={value}\n" for name, value in night.settings.items())
@@ -61,6 +63,7 @@ def test_cron_starts_the_night_once(crontab: None, night: Night) -> None:
         assert time.monotonic() < deadline, (night.logs / "etl.log").read_text() if night.logs.exists() else "no run"
         time.sleep(0.5)
     subprocess.run(["crontab", "-r"], check=True)
-    assert night.statuses() == [("report_1.txt", "loaded")]
+    assert night.statuses() == [(f"report_{number}.txt", "loaded") for number in (7, 8, 9)]
+    assert night.sql("select count(*), sum(visitas_totales) from visitor") == [(1997, 2001)]
     assert night.sql("select script, status, exit_status from load_run") == [("etl", "done", 0)]
     assert list(night.source.iterdir()) == []

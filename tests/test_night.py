@@ -7,7 +7,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import pytest
 from conftest import ROOT, Night
 
 SAMPLES = ROOT / "sftp-server" / "data-backup"
@@ -62,14 +61,6 @@ def test_backup_holds_the_reports_byte_for_byte(night: Night) -> None:
     for entry in manifest:
         assert entry["sha256"] == hashlib.sha256(contents[entry["name"]]).hexdigest()
         assert (entry["bytes"], entry["status"]) == (len(contents[entry["name"]]), "loaded")
-
-
-@pytest.fixture(scope="session")
-def real() -> Path:
-    """The folder of the real reports."""
-    if not (folder := os.environ.get("VISITAS_REAL_REPORTS")):
-        pytest.skip("VISITAS_REAL_REPORTS names no folder")
-    return Path(folder)
 
 
 def test_real_reports_give_the_right_answers(night: Night, real: Path) -> None:
