@@ -15,7 +15,8 @@ OWN_DATABASE := $(or $(DATABASE_URL),$(PGHOST),$(PGSERVICE),$(PGDATABASE),$(shel
 BARE := env -i HOME="$$HOME" PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
 CRON_LINE = 2 0 * * * cd $$(printf %q "$$PWD" | sed 's/%/\\%/g') && bash etl/etl.sh &
 
-.PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop schedule unschedule test lint clean
+.PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop verify-backups restore-drill schedule unschedule test \
+        crash-test lint clean
 
 help: ## List the targets
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +58,12 @@ psql: .venv/postgres ## Open the embedded database
 postgres-stop: .venv/postgres ## Stop the embedded database
 	$(PYTHON) sql/local-postgres.py stop
 
+verify-backups: .venv/etl ## Compare every backup zip with its manifest and the load log
+	$(PYTHON) etl/verify_backups.py
+
+restore-drill: .venv/etl ## Load all backups into a scratch database and compare it with the live one
+	$(PYTHON) etl/restore_drill.py
+
 schedule: ## Install the cron line: every night at 00:02
 	command -v crontab > /dev/null || { echo "cron is missing. Install it: sudo apt install cron" >&2; exit 1; }
 	line="$(CRON_LINE)"
@@ -64,13 +71,22 @@ schedule: ## Install the cron line: every night at 00:02
 	{ crontab -l 2> /dev/null | grep -vxF "$$line" || true; echo "$$line"; } | crontab -
 	echo "This line is in your crontab; take it out with make unschedule."
 
-unschedule: ## Remove the cron line
+unverify-backups: .venv/etl ## Compare every backup zip with its manifest and the load log
+	$(PYTHON) etl/verify_backups.py
+
+restore-drill: .venv/etl ## Load all backups into a scratch database and compare it with the live one
+	$(PYTHON) etl/restore_drill.py
+
+schedule: ## Remove the cron line
 	line="$(CRON_LINE)"
 	{ crontab -l 2> /dev/null | grep -vxF "$$line" || true; } | crontab -
 	echo "The cron line is gone."
 
 test: .venv/etl .venv/postgres .venv/tests ## Run the tests
 	$(PYTHON) -m pytest
+
+crash-test: .venv/etl .venv/postgres .venv/tests ## Kill the night everywhere, run it again, compare (minutes)
+	cd tests && PYTHONPATH=../etl ../$(PYTHON) crash.py
 
 lint: .venv/etl .venv/postgres .venv/tests ## Check style, types and shell scripts
 	$(PYTHON) -m ruff check .

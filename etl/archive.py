@@ -1,15 +1,11 @@
 """Zip the reports that the load log has decided on, prove the zip, then clear them here and at the source."""
 
-import hashlib
-import json
 import logging
-import os
 import time
-import zipfile
 from pathlib import Path
-from typing import IO
 
 import ledger
+from backups import ZIP_NAME, flaws, write_zip
 from database import Database
 from ledger import Entry, Run
 from outage import retrying
@@ -17,10 +13,7 @@ from remote import Remote, Source
 from settings import Settings
 from stage import own_process
 from trouble import StageError, Status
-from workdir import Report, WorkDir, synced
-
-MANIFEST = "manifest.json"
-ZIP_NAME = "visitas_%Y-%m-%d_%H%M%S.zip"
+from workdir import WorkDir, synced
 
 log = logging.getLogger("etl.archive")
 
@@ -50,7 +43,12 @@ def archive(database: Database, work: WorkDir, settings: Settings) -> None:
     try:
         with part.open("xb") as file:
             write_zip(file, reports)
-        prove(part, list(reports))
+        for flaw in flaws(part, list(reports)):
+            raise StageError(
+                Status.DISK,
+                f"the new zip does not give back what was loaded: {flaw}.",
+                f"every copy is kept, here and at the source; check the disks of {folder} and {work.root}.",
+            )
         database.run(ledger.set_archive_name, list(reports), path.name)
         part.rename(path)
         synced(folder)
@@ -95,32 +93,6 @@ def free_path(folder: Path, settings: Settings) -> Path:
     while (path := folder / settings.now().strftime(ZIP_NAME)).exists():
         time.sleep(0.1)
     return path
-
-
-def write_zip(file: IO[bytes], reports: dict[Entry, Report]) -> None:
-    """Write the reports and their manifest as a zip that is on the disk when this returns."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
-        for report in reports.values():
-            archive.write(report.path, report.name)
-        archive.writestr(MANIFEST, json.dumps([entry.manifest() for entry in reports], indent=1))
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def prove(path: Path, entries: list[Entry]) -> None:
-    """Read the zip back and raise StageError unless it holds every report as the load log knows it."""
-    with path.open("rb") as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # read the disk, not the memory
-        with zipfile.ZipFile(file) as archive:
-            for entry in entries:
-                with archive.open(entry.name) as member:
-                    sha256 = hashlib.file_digest(member, "sha256").hexdigest()  # type: ignore[arg-type]
-                if sha256 != entry.sha256:
-                    raise StageError(
-                        Status.DISK,
-                        f"the zip does not give back {entry.name} as it was loaded.",
-                        f"its copies are kept here and at the source; check the disks of {path.parent} and the work directory.",
-                    )
 
 
 if __name__ == "__main__":

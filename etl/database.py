@@ -1,5 +1,7 @@
 """Postgres: the one door to the database."""
 
+import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -10,7 +12,7 @@ from psycopg2 import errorcodes
 from psycopg2.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedColumn, UndefinedFunction, UndefinedTable
 from psycopg2.extensions import connection, cursor, make_dsn, parse_dsn
 
-from outage import Outage, retrying
+from outage import Outage, retrying, watchdog
 from settings import ROOT, DatabaseSettings
 from trouble import StageError, Status
 
@@ -23,6 +25,9 @@ DEFAULTS = {
     "tcp_user_timeout": "60000",
     "application_name": "visitas-etl",
 }
+# The server notices within seconds that a killed run is gone, and nobody waits for a lock for ever.
+SESSION = "-c datestyle=ISO -c client_connection_check_interval=10s -c lock_timeout=60s"
+TRANSACTION_LIMIT = 3600  # seconds; a transaction that takes longer hangs
 # libpq gives no SQLSTATE for a refused connection; these parts of its sentence name what waiting cannot mend.
 LASTING = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "SSL")
 LASTING_CLASSES = (errorcodes.CLASS_INSUFFICIENT_RESOURCES, errorcodes.CLASS_OPERATOR_INTERVENTION)
@@ -59,11 +64,24 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[cursor]:
         """Commit what the block did, or nothing. Raise Outage or StageError for what Postgres could not do."""
+        with self._connected() as link, link, link.cursor() as cursor:
+            yield cursor
+
+    def command(self, statement: str) -> None:
+        """Run a statement that Postgres does not allow in a transaction."""
+        with self._connected() as link, link.cursor() as cursor:
+            link.autocommit = True
+            cursor.execute(statement)
+            link.autocommit = False
+
+    @contextmanager
+    def _connected(self) -> Iterator[connection]:
+        """Give the connection, for TRANSACTION_LIMIT at the most; name the trouble behind psycopg2's errors."""
         try:
             if self._connection is None:
-                self._connection = psycopg2.connect(dsn(self._settings), client_encoding="UTF8", options="-c datestyle=ISO")
-            with self._connection as link, link.cursor() as cursor:
-                yield cursor
+                self._connection = psycopg2.connect(dsn(self._settings), client_encoding="UTF8", options=SESSION)
+            with watchdog(TRANSACTION_LIMIT, self._cut):
+                yield self._connection
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
             self.close()
             raise diagnose(error) from error
@@ -75,6 +93,12 @@ class Database:
             raise StageError(
                 Status.POSTGRES, f"the database user may not do this: {sentence(error)}.", "grant it the right."
             ) from error
+
+    def _cut(self) -> None:
+        """Break the connection under a hanging call; psycopg2 itself cannot be interrupted."""
+        if self._connection is not None:
+            with socket.socket(fileno=os.dup(self._connection.fileno())) as twin:
+                twin.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Give the connection back; the next transaction makes a new one."""

@@ -98,8 +98,13 @@ def add_file(cursor: cursor, run: Run, delivery: Delivery, manifest: Manifest, c
     cursor.execute(query("file_add"), asdict(manifest) | delivery._asdict() | {"run_id": run.id} | counts)
 
 
+def notice_gaps(cursor: cursor, run: Run) -> list[str]:
+    """Enter the reports that are missing between those that came; return those that no run had noticed yet."""
+    return [row[0] for row in rows(cursor, "gap_notice", {"run_id": run.id})]
+
+
 class Entry(NamedTuple):
-    """A report in the load log that is not done with: not in a zip yet, or perhaps still at the source."""
+    """A report in the load log, as the backup sees it."""
 
     file_id: int
     name: str
@@ -121,6 +126,15 @@ class Entry(NamedTuple):
 def open_entries(cursor: cursor) -> list[Entry]:
     """Return the reports that are not done with, in order of loading."""
     return [Entry(*row) for row in rows(cursor, "file_open")]
+
+
+def archived_entries(cursor: cursor) -> dict[str, list[Entry]]:
+    """Return what every proved zip holds, by its name, in order of loading."""
+    zips: dict[str, list[Entry]] = {}
+    for row in rows(cursor, "file_in_zip"):
+        entry = Entry(*row)
+        zips.setdefault(str(entry.archive_name), []).append(entry)
+    return zips
 
 
 def set_archive_name(cursor: cursor, entries: list[Entry], archive_name: str) -> None:

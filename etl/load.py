@@ -17,7 +17,7 @@ from lines import read_lines
 from settings import Settings
 from stage import own_process
 from trouble import StageError, Status
-from workdir import Manifest, Report, WorkDir
+from workdir import Manifest, Report, WorkDir, natural
 
 COPY_BLOCK = 1 << 18  # bytes
 # SQLSTATE classes of a refusal that is about the row: anything else is about the server or the program.
@@ -42,6 +42,8 @@ def main(settings: Settings, run: Run) -> Status:
             if outcome in ("refused", "quarantined"):
                 log.warning("%s is %s. Hint: errors, line 1 of that file, says why.", report.name, outcome)
                 status = Status.REFUSED
+    if missing := sorted(database.run(ledger.notice_gaps, run), key=natural):
+        log.warning("missing in the consecutive numbers: %s. Hint: ask the sender; each is named once.", ", ".join(missing))
     database.close()
     return status
 

@@ -21,6 +21,18 @@ def to_stderr(stage: str) -> None:
 def to_file(settings: Settings, stage: str, run_id: str) -> None:
     """Write everything to LOG_DIR/<stage>.log, a new file every midnight."""
     settings.log_dir.mkdir(parents=True, exist_ok=True)
-    handler = TimedRotatingFileHandler(settings.log_dir / f"{stage}.log", "midnight", backupCount=KEEP_DAYS, encoding="utf-8")
+    handler = LogFile(settings.log_dir / f"{stage}.log", "midnight", backupCount=KEEP_DAYS, encoding="utf-8")
     handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {run_id} %(name)s %(message)s"))
     logging.getLogger("etl").addHandler(handler)
+
+
+class LogFile(TimedRotatingFileHandler):
+    """A log file that stops the stage when it cannot be written: a night without a log is no good night."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Raise what went wrong, naming the file."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            error.filename = error.filename or self.baseFilename
+        if error:
+            raise error

@@ -14,8 +14,8 @@ from settings import ROOT, DatabaseSettings
 from stage import survive
 
 
-def main(settings: DatabaseSettings) -> None:
-    """Apply what is missing, in order, each migration in a transaction. Safe to repeat, and to run twice at once."""
+def migrate(settings: DatabaseSettings) -> list[str]:
+    """Apply what is missing, in order, each migration in a transaction, and return its ids. Safe to repeat."""
     database = Database(settings)
     with database.transaction() as cursor:
         cursor.execute(query("migrate_lock"))
@@ -25,8 +25,13 @@ def main(settings: DatabaseSettings) -> None:
         with backend.lock():
             pending = backend.to_apply(read_migrations(str(ROOT / "sql" / "migrations")))
             backend.apply_migrations(pending)
-        print(f"The schema is up to date; migrations applied now: {', '.join(m.id for m in pending) or 'none'}.")
     database.close()
+    return [migration.id for migration in pending]
+
+
+def main(settings: DatabaseSettings) -> None:
+    """Say what was applied."""
+    print(f"The schema is up to date; migrations applied now: {', '.join(migrate(settings)) or 'none'}.")
 
 
 if __name__ == "__main__":

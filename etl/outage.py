@@ -1,6 +1,9 @@
 """Outages: trouble that time may heal, and how long it is waited out."""
 
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Timer
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
@@ -47,3 +50,15 @@ def announce(state: RetryCallState) -> None:
     log.info(
         "waiting seconds=%.1f attempt=%d for=%r", state.next_action.sleep, state.attempt_number, str(state.outcome.exception())
     )
+
+
+@contextmanager
+def watchdog(seconds: float, cut: Callable[[], None]) -> Iterator[None]:
+    """Cut the connection that the block waits on if it takes longer than ``seconds``: the wait then ends in an error."""
+    timer = Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

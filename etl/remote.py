@@ -10,11 +10,12 @@ from typing import NamedTuple
 import paramiko
 from paramiko.auth_strategy import AuthFailure, AuthSource, AuthStrategy, InMemoryPrivateKey, NoneAuth, Password
 
-from outage import Outage
+from outage import Outage, watchdog
 from settings import Settings
 from trouble import StageError, Status
 
 TIMEOUT = 30  # seconds without a word from the server
+SLOWEST = 10_000  # bytes per second; a transfer that is slower on the whole hangs
 READ_AHEAD = 128  # requests on their way at once; fewer starve paramiko, unlimited ones fill the memory
 BLOCK = 1 << 18  # bytes
 NAME_LIMIT = 200  # bytes; leaves room for the names staged from it
@@ -66,7 +67,7 @@ class Remote:
 
     def read(self, source: Source) -> Iterator[bytes]:
         """Yield the file's bytes in blocks, up to the listed size; fewer if the server has no more."""
-        with self._session() as sftp:
+        with self._session(TIMEOUT + source.size / SLOWEST) as sftp:
             try:
                 with sftp.open(self._path(source.name), "rb") as file:
                     file.prefetch(source.size, READ_AHEAD)
@@ -100,14 +101,15 @@ class Remote:
         return str(PurePosixPath(self._settings.sftp_remote_dir) / name)
 
     @contextmanager
-    def _session(self) -> Iterator[paramiko.SFTPClient]:
-        """Give the SFTP session; raise Outage or StageError for what the server or the path to it cannot do."""
+    def _session(self, seconds: float = 4 * TIMEOUT) -> Iterator[paramiko.SFTPClient]:
+        """Give the SFTP session for so long; raise Outage or StageError for what the server or the path to it cannot do."""
         try:
-            if self._sftp is None:
+            if self._client is None or self._sftp is None:
                 self._client = connect(self._settings)
                 self._sftp = self._client.open_sftp()
                 self._sftp.get_channel().settimeout(TIMEOUT)  # type: ignore[union-attr]  # set by open_sftp
-            yield self._sftp
+            with watchdog(seconds, self._client.close):
+                yield self._sftp
         except AuthFailure as error:
             self.close()
             if not all(isinstance(tried.result, paramiko.AuthenticationException) for tried in error.result):

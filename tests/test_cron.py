@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Night, need
+from parts import ROOT, Night, need
 
 
 @pytest.fixture

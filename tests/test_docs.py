@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ETL, ROOT, execute
+from parts import ETL, ROOT, execute
 
 from faults import Code
 from settings import Settings

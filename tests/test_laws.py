@@ -1,25 +1,19 @@
 """Laws, checked on whatever Hypothesis thinks of."""
 
+import io
 import random
-from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 
-import psycopg2
 import pytest
-from conftest import HEADER
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from psycopg2.extensions import connection
+from loader import Loader
+from parts import HEADER
 
-import ledger
-from database import Database
-from faults import Fault
-from load import load_report, prepare
-from records import Visit, check_header, parse_line
-from settings import Settings
-from transform import stage_report
-from workdir import WorkDir
+from faults import Fault, storable
+from lines import read_lines
+from records import Visit, check_header, is_record, parse_line
 
 EVENTS = ("envio", "open", "click")
 FIELD = st.one_of(
@@ -62,52 +56,9 @@ VISITS = st.lists(st.tuples(st.sampled_from("abcdE"), DATES, OPTIONAL, OPTIONAL)
 AS_OF = st.sampled_from([date(2012, 12, 31), date(2013, 1, 1), date(2013, 2, 15), date(2013, 3, 1), date(2014, 2, 1)])
 
 
-class Loader:
-    """Transform and load on a real Postgres, in this process."""
-
-    def __init__(self, folder: Path, database: str) -> None:
-        self.folder = folder
-        self.database = database
-        self.nights = 0
-
-    def night(self, files: list[bytes], as_of: date, event: str) -> None:
-        """Stage and load the files, or just let the counters move."""
-        chosen = Settings(
-            sftp_host="x", sftp_user="x", database_url=self.database, work_dir=self.folder, as_of=as_of, visit_event=event,
-            retry_seconds=0,
-        )  # fmt: skip
-        work = WorkDir(chosen)
-        database = Database(chosen)
-        run = ledger.Run("20130215T000200Z-1", "test")
-        database.run(prepare, run, chosen)
-        for content in files:
-            self.nights += 1
-            report = work.report(f"report_{self.nights}.txt")
-            report.path.write_bytes(content)
-            stage_report(report, 1.0)
-            manifest = report.manifest()
-            assert manifest
-            database.run(load_report, report, manifest, run, chosen)
-            report.remove()
-        database.close()
-
-    def visitors(self) -> list[tuple[object, ...]]:
-        with psycopg2.connect(self.database) as link, link.cursor() as cursor:
-            cursor.execute("select * from visitor order by email")
-            rows = cursor.fetchall()
-        link.close()
-        return rows
-
-    def forget(self) -> None:
-        link: connection = psycopg2.connect(self.database)
-        with link, link.cursor() as cursor:
-            cursor.execute("truncate visitor, statistics, errors, load_file, load_run, visitor_basis")
-        link.close()
-
-
 @pytest.fixture
-def loader(tmp_path: Path, database: str) -> Iterator[Loader]:
-    yield Loader(tmp_path / "work", database)
+def loader(tmp_path: Path, database: str) -> Loader:
+    return Loader(tmp_path, database)
 
 
 def content(visits: list[tuple[str, str, str, str]]) -> bytes:
@@ -152,6 +103,33 @@ def test_counters_equal_a_recount(
         cut = data.draw(st.integers(0, len(part)))
         loader.night([content(part[:cut]), content(part[cut:])], day, events[index])
         seen = [visit for earlier in range(index + 1) for visit in shuffled[earlier :: len(as_of)]]
-        assert loader.visitors() == counted(seen, day, events[index])
+        assert loader.sql("select * from visitor order by email") == counted(seen, day, events[index])
     loader.night([], as_of[0], events[0])
-    assert loader.visitors() == counted(visits, as_of[0], events[0])
+    assert loader.sql("select * from visitor order by email") == counted(visits, as_of[0], events[0])
+
+
+ENDS = st.sampled_from([b"\n", b"\r\n", b"", b"\r", b"\n\n \t\n"])
+GARBAGE = st.lists(st.tuples(LINE, ENDS), max_size=12).map(lambda lines: b"".join(line + end for line, end in lines))
+FILES = st.lists(st.one_of(GARBAGE, GARBAGE.map(lambda garbage: HEADER + garbage)), min_size=1, max_size=4)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(files=FILES, rate=st.sampled_from([0.0, 0.5, 1.0]))
+def test_hostile_bytes(loader: Loader, files: list[bytes], rate: float) -> None:
+    """No crash, conservation on every file, and every rejected line is found again in the zip by file and line number."""
+    loader.forget()
+    loader.night(files, error_rate=rate)
+    assert loader.sql("select count(*) from load_file where rows_read <> rows_loaded + rows_rejected") == [(0,)]
+    assert loader.sql("select count(*) from load_file") == [(len(files),)]
+    assert loader.sql("select count(*) from statistics") == loader.sql("select coalesce(sum(rows_loaded), 0) from load_file")
+    zipped = loader.zipped()
+    assert [zipped[f"report_{loader.files - len(files) + index}.txt"] for index in range(1, len(files) + 1)] == files
+    for name, number, raw_line in loader.sql(
+        "select f.name, e.line_number, e.raw_line from errors e join load_file f on f.id = e.file_id"
+    ):
+        lines = [*read_lines(io.BytesIO(zipped[name])), b""]
+        assert storable(lines[number - 1]) == raw_line
+    for name, read, status in loader.sql(
+        "select name, rows_read, status from load_file where status in ('loaded', 'quarantined')"
+    ):
+        assert read == sum(map(is_record, list(read_lines(io.BytesIO(zipped[name])))[1:])), status

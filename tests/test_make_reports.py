@@ -6,7 +6,7 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from conftest import ROOT
+from parts import ROOT
 
 from faults import Code
 from records import Visit, check_header, parse_line

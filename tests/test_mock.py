@@ -13,7 +13,7 @@ from types import ModuleType
 
 import paramiko
 import pytest
-from conftest import ROOT, Night, line, report
+from parts import ROOT, Night, line, report
 
 MOCK = ROOT / "sftp-server" / "sftp-mock.py"
 SERVED_AS = "/home/vinkOS/archivosVisitas"

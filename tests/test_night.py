@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from conftest import ROOT, Night
+from parts import ROOT, Night
 
 SAMPLES = ROOT / "sftp-server" / "data-backup"
 TABLES = {

@@ -1,7 +1,7 @@
 """How a line is read: tables of what goes in and what comes out."""
 
 import pytest
-from conftest import HEADER
+from parts import HEADER
 
 from faults import Code, Fault, codes, mask, message, storable
 from records import LINE_LIMIT, Visit, check_header, parse_date, parse_email, parse_line, parse_number

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ETL, HEADER, Night, OpenSSH, execute, free_port, line, report
+from parts import ETL, HEADER, Night, OpenSSH, Postgres, execute, free_port, line, report
 
 GOOD = report(line())
 
@@ -96,13 +96,13 @@ def test_database_down(loaded_night: Night) -> None:
     assert loaded_night.statuses() == [("report_1.txt", "loaded")]
 
 
-def test_database_without_the_schema(loaded_night: Night, postgres: str) -> None:
-    ends(loaded_night, 12, "the database lacks the schema", "make postgres-setup", DATABASE_URL=postgres, RETRY_SECONDS="60")
+def test_database_without_the_schema(loaded_night: Night, postgres: Postgres) -> None:
+    ends(loaded_night, 12, "the database lacks the schema", "make postgres-setup", DATABASE_URL=postgres.url, RETRY_SECONDS="60")
     nothing_lost(loaded_night)
 
 
-def test_database_that_is_not_there(loaded_night: Night, postgres: str) -> None:
-    url = postgres.replace("/postgres?", "/nowhere?")
+def test_database_that_is_not_there(loaded_night: Night, postgres: Postgres) -> None:
+    url = postgres.address("nowhere")
     ends(loaded_night, 12, 'database "nowhere" does not exist', DATABASE_URL=url, RETRY_SECONDS="60")
     nothing_lost(loaded_night)
 

@@ -69,6 +69,16 @@ comment on column load_file.archive_name is 'Name of the zip that holds the file
 comment on column load_file.archived_at is 'When the zip was in place, read back and compared.';
 comment on column load_file.source_deleted_at is 'When the source copy was deleted, or found gone; NULL while it is kept.';
 
+create table load_gap (
+    name        text primary key,
+    run_id      text not null references load_run,
+    noticed_at  timestamptz not null default now()
+);
+comment on table load_gap is 'Reports missing in the consecutive numbers when first noticed; one that came later is in load_file too.';
+comment on column load_gap.name is 'Name that the missing report would have.';
+comment on column load_gap.run_id is 'The run that noticed and reported it.';
+comment on column load_gap.noticed_at is 'When it was noticed.';
+
 create table visitor (
     email                 text collate "C" primary key,
     fecha_primera_visita  timestamp not null,

@@ -1,0 +1,57 @@
+"""The backup zips of contract section 8: how one is written, and what is wrong with one."""
+
+import hashlib
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from ledger import Entry
+from workdir import Report
+
+MANIFEST = "manifest.json"
+ZIP_NAME = "visitas_%Y-%m-%d_%H%M%S.zip"
+
+
+def write_zip(file: IO[bytes], reports: dict[Entry, Report]) -> None:
+    """Write the reports and their manifest as a zip that is on the disk when this returns."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
+        for report in reports.values():
+            archive.write(report.path, report.name)
+        archive.writestr(MANIFEST, json.dumps([entry.manifest() for entry in reports], indent=1))
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def flaws(path: Path, entries: list[Entry]) -> Iterator[str]:
+    """Read a zip from the disk and yield what is not as the load log's entries say; nothing if it is a good backup."""
+    try:
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # the disk, not the memory
+            with zipfile.ZipFile(file) as archive:
+                if json.loads(archive.read(MANIFEST)) != [entry.manifest() for entry in entries]:
+                    yield f"{path.name}: its manifest is not what the load log says"
+                for name in set(archive.namelist()) - {MANIFEST} - {entry.name for entry in entries}:
+                    yield f"{path.name}: {name} is not in the load log"
+                for entry in entries:
+                    yield from member_flaws(archive, path, entry)
+    except FileNotFoundError:
+        yield f"{path.name}: missing"
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        yield f"{path.name}: damaged: {error}"
+
+
+def member_flaws(archive: zipfile.ZipFile, path: Path, entry: Entry) -> Iterator[str]:
+    """Yield what is wrong with one report in a zip."""
+    try:
+        with archive.open(entry.name) as member:
+            sha256 = hashlib.file_digest(member, "sha256").hexdigest()  # type: ignore[arg-type]  # reads like a file
+        if sha256 != entry.sha256:
+            yield f"{path.name}: {entry.name} has other bytes than were loaded"
+    except KeyError:
+        yield f"{path.name}: {entry.name} is missing"
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        yield f"{path.name}: {entry.name} is damaged: {error}"

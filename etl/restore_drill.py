@@ -1,0 +1,104 @@
+"""Prove that the backups restore: load every zip into an empty scratch database and compare it with the live one."""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from psycopg2.extensions import cursor, make_dsn
+from pydantic import SecretStr
+from tqdm import tqdm
+
+import ledger
+import logs
+import settings
+from database import Database, query
+from ledger import Entry, Run
+from load import load_report
+from migrate import migrate
+from settings import Settings
+from stage import survive
+from transform import stage_report
+from trouble import Status
+from workdir import WorkDir
+
+
+def main(live: Settings) -> Status:
+    """Restore, compare, print both sides; DISK if they differ. The scratch database goes in the end."""
+    name = f"visitas_drill_{os.getpid()}"
+    database = Database(live)
+    zips = database.run(ledger.archived_entries)
+    as_of, visit_event = database.run(ledger.one, "basis") or (live.as_of, live.visit_event)
+    database.command(f"create database {name}")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            scratch = live.model_copy(
+                update={
+                    "database_url": SecretStr(make_dsn(live.database_url.get_secret_value(), dbname=name)),
+                    "work_dir": Path(folder) / "work",
+                    "as_of": as_of,
+                    "visit_event": visit_event,
+                }
+            )
+            restored = restore(zips, scratch, database.run(ledger.rows, "drill_refused"))
+        return compare(database.run(contents), restored)
+    finally:
+        database.command(f"drop database {name}")
+        database.close()
+
+
+def restore(zips: dict[str, list[Entry]], scratch: Settings, refused: list[Any]) -> dict[str, Any]:
+    """Load what the zips hold into the scratch database, less the lines that Postgres had refused; return its contents."""
+    migrate(scratch)
+    database, work = Database(scratch), WorkDir(scratch)
+    run = Run.current("restore_drill")
+    for name, entries in tqdm(zips.items(), unit="zip", disable=None):
+        with zipfile.ZipFile(scratch.backup_dir / name) as archive:
+            for entry in (entry for entry in entries if entry.status == "loaded"):
+                report = work.report(entry.name)
+                with archive.open(entry.name) as member, report.path.open("wb") as file:
+                    shutil.copyfileobj(member, file)
+                os.utime(report.path, (entry.mtime, entry.mtime))
+                stage_report(report, max_error_rate=1.0)
+                manifest = report.manifest()
+                assert manifest is not None
+                database.run(load_report, report, manifest, run, scratch)
+                report.remove()
+    database.run(forget, refused, scratch)
+    restored = database.run(contents)
+    database.close()
+    return restored
+
+
+def forget(cursor: cursor, refused: list[Any], scratch: Settings) -> None:
+    """Take the lines (sha256, line number) that the live database had refused out of the scratch one."""
+    for sha256, line_number in refused:
+        cursor.execute(query("drill_forget"), {"sha256": sha256, "line_number": line_number})
+    if refused:
+        cursor.execute(query("visitor_recount"), {"as_of": scratch.as_of, "visit_event": scratch.visit_event})
+
+
+def contents(cursor: cursor) -> dict[str, Any]:
+    """Return row count and checksum of visitor and, file by file, of statistics."""
+    return {name: tuple(values) for name, *values in ledger.rows(cursor, "drill_contents")}
+
+
+def compare(live: dict[str, Any], restored: dict[str, Any]) -> Status:
+    """Print what differs, then a closing line."""
+    differing = [name for name in sorted(live.keys() | restored.keys()) if live.get(name) != restored.get(name)]
+    for name in differing:
+        print(f"{name}: live {live.get(name)}, restored {restored.get(name)} (rows, checksum)")
+    rows, _ = live.get("visitor", (0, 0))
+    lines = sum(count for name, (count, _) in live.items() if name != "visitor")
+    print(f"{len(live) - 1} files, {lines:,} statistics and {rows:,} visitors compared: {len(differing) or 'no'} differences.")
+    return Status.DISK if differing else Status.DONE
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    logs.to_stderr("restore-drill")
+    sys.exit(survive(lambda: main(settings.load(Settings))))

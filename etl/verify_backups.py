@@ -1,0 +1,33 @@
+"""Read every backup zip and compare it with its manifest and the load log; say what is missing or damaged."""
+
+import argparse
+import sys
+
+import ledger
+import logs
+import settings
+from backups import flaws
+from database import Database
+from settings import Settings
+from stage import survive
+from trouble import Status
+
+
+def main(settings: Settings) -> Status:
+    """Print every flaw, then a closing line; DISK if there was any."""
+    database = Database(settings)
+    zips = database.run(ledger.archived_entries)
+    database.close()
+    found = [flaw for name, entries in zips.items() for flaw in flaws(settings.backup_dir / name, entries)]
+    known = {settings.backup_dir / name for name in zips}
+    found += [f"{path.name}: not in the load log" for path in sorted(settings.backup_dir.glob("*.zip")) if path not in known]
+    for flaw in found:
+        print(flaw)
+    print(f"{len(zips)} zips with {sum(map(len, zips.values()))} reports in {settings.backup_dir}: {len(found) or 'no'} flaws.")
+    return Status.DISK if found else Status.DONE
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    logs.to_stderr("verify-backups")
+    sys.exit(survive(lambda: main(settings.load(Settings))))

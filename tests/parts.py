@@ -1,0 +1,211 @@
+"""Real parts for the tests: a Postgres, an OpenSSH server, and the night that runs between them."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ETL = ROOT / "etl"
+TEMPLATE = "visitas_template"
+
+
+def need(command: str) -> str:
+    """Return the path of a command, or skip the test without it."""
+    found = shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if not found:
+        pytest.skip(f"{command} is not installed")
+    return found
+
+
+class Postgres:
+    """A PostgreSQL server of its own, with a template database that has the schema. It can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = self.start()
+        execute(self.url, f"create database {TEMPLATE}")
+        subprocess.run(
+            [sys.executable, str(ETL / "migrate.py")],
+            env=os.environ | {"DATABASE_URL": self.address(TEMPLATE)},
+            check=True,
+            capture_output=True,
+        )
+
+    def address(self, name: str) -> str:
+        """Return the address of one of its databases."""
+        return self.url.replace("/postgres?", f"/{name}?")
+
+    def create(self, name: str) -> str:
+        """Make a database with an empty schema and return its address."""
+        execute(self.url, f"create database {name} template {TEMPLATE}")
+        return self.address(name)
+
+    def drop(self, name: str) -> None:
+        """Drop a database, whoever uses it."""
+        execute(self.url, f"drop database {name} with (force)")
+
+    def start(self) -> str:
+        """Start it and return the address of its database postgres."""
+        return self._tool("start").strip()
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        self._tool("stop")
+
+    def kill(self) -> None:
+        """Kill it as a power cut would."""
+        postmaster = int((self.folder / "postmaster.pid").read_text().split()[0])
+        os.kill(postmaster, signal.SIGKILL)
+
+    def _tool(self, action: str) -> str:
+        command = [sys.executable, str(ROOT / "sql" / "local-postgres.py"), action, "--data", str(self.folder)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def execute(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Run one statement and return its rows, if it has any."""
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+class OpenSSH:
+    """A real OpenSSH server on the loopback, which can be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sshd = need("sshd")
+        self.port = free_port()
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+        for key in ("host_key", "user_key"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
+        shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
+        host_key = (folder / "host_key.pub").read_text().split()[:2]
+        (folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {' '.join(host_key)}\n")
+        (folder / "sshd_config").write_text(
+            f"ListenAddress 127.0.0.1:{self.port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/authorized_keys\n"
+            f"StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nPasswordAuthentication yes\n"
+            f"MaxStartups 100\nSubsystem sftp internal-sftp\n"
+        )
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # OpenSSH insists when it is root
+
+    def start(self) -> None:
+        command = [self.sshd, "-D", "-f", str(self.folder / "sshd_config"), "-E", str(self.folder / "sshd.log")]
+        self.process = subprocess.Popen(command)
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        pytest.fail(f"sshd does not start: {(self.folder / 'sshd.log').read_text()}")
+
+    def stop(self) -> None:
+        assert self.process
+        self.process.terminate()
+        self.process.wait(10)
+
+    def settings(self) -> dict[str, str]:
+        """The settings of a client that it lets in."""
+        return {
+            "SFTP_HOST": "127.0.0.1",
+            "SFTP_PORT": str(self.port),
+            "SFTP_USER": subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip(),
+            "SFTP_KEY_FILE": str(self.folder / "user_key"),
+            "SFTP_KNOWN_HOSTS": str(self.folder / "known_hosts"),
+        }
+
+
+class Night:
+    """Everything that one night needs, and the run of it."""
+
+    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
+        self.folder = folder
+        self.source, self.work, self.backups, self.logs = (folder / name for name in ("source", "work", "bckp", "logs"))
+        self.source.mkdir()
+        self.settings = {
+            "SFTP_HOST": "127.0.0.1",
+            "SFTP_USER": "nobody",
+            "SFTP_PORT": "1",
+            "SFTP_REMOTE_DIR": str(self.source),
+            "WORK_DIR": str(self.work),
+            "BACKUP_DIR": str(self.backups),
+            "LOG_DIR": str(self.logs),
+            "MIN_AGE_SECONDS": "0",
+            "RETRY_SECONDS": "0",
+            "AS_OF": "2013-02-15",
+        } | settings
+
+    def environment(self, **changed: str) -> dict[str, str]:
+        """Cron's bare environment, with the settings."""
+        bare = {"HOME": str(self.folder), "PATH": "/usr/bin:/bin", "ENV_FILE": "/dev/null", "PYTHONWARNINGS": "error"}
+        return bare | self.settings | changed
+
+    def run(self, script: str = "etl.sh", *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
+        """Run a script of the product and return how it ended, with what it printed."""
+        command = ["bash"] if script.endswith(".sh") else [sys.executable]
+        return subprocess.run(
+            [*command, str(ETL / script), *arguments],
+            env=self.environment(**changed),
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def deliver(self, name: str, content: bytes | Path) -> Path:
+        """Put a report on the server."""
+        path = self.source / name
+        path.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+        return path
+
+    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Ask the database."""
+        return execute(self.settings["DATABASE_URL"], statement, *values)
+
+    def statuses(self) -> list[tuple[str, str]]:
+        """Name and status of every delivery, in order of loading."""
+        return [(name, status) for name, status in self.sql("select name, status from load_file order by id")]
+
+    def left_in_work(self) -> list[str]:
+        """The names of what lies in the work directory, the lock file aside."""
+        return sorted(
+            str(path.relative_to(self.work)) for path in self.work.rglob("*") if path.is_file() and path.name != ".lock"
+        )
+
+
+HEADER = (
+    b"email,jk,Badmail,Baja,Fecha envio,Fecha open,Opens,Opens virales,Fecha click,Clicks,Clicks virales,"
+    b"Links,IPs,Navegadores,Plataformas\r\n"
+)
+
+
+def line(email: str = "ana@example.com", envio: str = "08/02/2013 18:30", opened: str = "-", clicked: str = "-") -> bytes:
+    """A good line."""
+    return f"{email},,,,{envio},{opened},0,0,{clicked},0,0,-,-,-,-\r\n".encode()
+
+
+def report(*lines: bytes) -> bytes:
+    """A report of these lines."""
+    return HEADER + b"".join(lines)
