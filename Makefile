@@ -10,7 +10,7 @@ PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 # A database named in the environment or in .env is the one to prepare; without any it is the embedded one.
-OWN_DATABASE := $(or $(DATABASE_URL),$(PGHOST),$(PGSERVICE),$(PGDATABASE),$(shell grep -sE '^(DATABASE_URL|PGHOST|PGSERVICE|PGDATABASE)=.' .env))
+OWN_DATABASE := $(shell { env; cat $(ENV_FILE) 2> /dev/null; } | grep -E '^(export )?(DATABASE_URL|PG[A-Z]+)=.')
 # Local nights see cron's bare environment, so that nothing of a real installation leaks into them.
 BARE := env -i HOME="$$HOME" PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
 CRON_LINE = 2 0 * * * cd $$(printf %q "$$PWD" | sed 's/%/\\%/g') && bash etl/etl.sh &
@@ -71,13 +71,7 @@ schedule: ## Install the cron line: every night at 00:02
 	{ crontab -l 2> /dev/null | grep -vxF "$$line" || true; echo "$$line"; } | crontab -
 	echo "This line is in your crontab; take it out with make unschedule."
 
-unverify-backups: .venv/etl ## Compare every backup zip with its manifest and the load log
-	$(PYTHON) etl/verify_backups.py
-
-restore-drill: .venv/etl ## Load all backups into a scratch database and compare it with the live one
-	$(PYTHON) etl/restore_drill.py
-
-schedule: ## Remove the cron line
+unschedule: ## Remove the cron line
 	line="$(CRON_LINE)"
 	{ crontab -l 2> /dev/null | grep -vxF "$$line" || true; } | crontab -
 	echo "The cron line is gone."

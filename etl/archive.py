@@ -8,7 +8,7 @@ import ledger
 from backups import ZIP_NAME, flaws, write_zip
 from database import Database
 from ledger import Entry, Run
-from outage import retrying
+from outage import Outage, retrying
 from remote import Remote, Source
 from settings import Settings
 from stage import own_process
@@ -18,20 +18,23 @@ from workdir import WorkDir, synced
 log = logging.getLogger("etl.archive")
 
 
-def main(settings: Settings, run: Run) -> None:
+def main(settings: Settings, run: Run) -> Status:
     """Zip every report that is in the load log and in no zip yet, then clear every one that is in a zip."""
     work, database = WorkDir(settings), Database(settings)
     archive(database, work, settings)
-    clear(database, work, settings)
+    status = clear(database, work, settings)
     database.close()
+    return status
 
 
 def archive(database: Database, work: WorkDir, settings: Settings) -> None:
     """Put the reports that wait for it in one new zip, which has its final name only when it is proved."""
     waiting = [entry for entry in database.run(ledger.open_entries) if not entry.archived]
     folder = settings.backup_dir
-    in_place = [entry for entry in waiting if entry.archive_name and (folder / entry.archive_name).exists()]
-    database.run(ledger.set_archived, in_place)  # a run was killed just before it could say so
+    in_place = [entry for entry in waiting if is_in_place(entry, waiting, folder)]
+    if in_place:  # a run was killed just before it could say so
+        synced(folder)
+        database.run(ledger.set_archived, in_place)
     reports = {entry: work.report(entry.name) for entry in waiting if entry not in in_place and is_here(entry, work)}
     if not reports:
         return
@@ -61,22 +64,37 @@ def archive(database: Database, work: WorkDir, settings: Settings) -> None:
     log.info("archived files=%d zip=%s bytes=%d", len(reports), path, path.stat().st_size)
 
 
-def clear(database: Database, work: WorkDir, settings: Settings) -> None:
+def clear(database: Database, work: WorkDir, settings: Settings) -> Status:
     """Remove archived reports at the source, if they are to be deleted there, and from the work directory."""
     archived = [entry for entry in database.run(ledger.open_entries) if entry.archived]
     remote = Remote(settings)
-    gone = []
+    gone, trouble = [], None
     try:
         for entry in archived:
-            if settings.delete_source:
-                deleted = retrying(settings.retry_seconds)(remote.delete, Source(entry.name, entry.bytes, entry.mtime))
-                log.info("cleared %s deleted_at_source=%s", entry.name, deleted)
-                gone.append(entry)
-            if is_here(entry, work):
-                work.report(entry.name).remove()
+            try:
+                if settings.delete_source:
+                    deleted = retrying(settings.retry_seconds)(remote.delete, Source(entry.name, entry.bytes, entry.mtime))
+                    log.info("cleared %s deleted_at_source=%s", entry.name, deleted)
+                    gone.append(entry)
+                if is_here(entry, work):
+                    work.report(entry.name).remove()
+            except Outage:
+                raise
+            except StageError as error:  # this file only: the others go on
+                log.error("%s: %s", entry.name, error)
+                trouble = trouble or error
     finally:
         database.run(ledger.set_source_deleted, gone)
         remote.close()
+    return trouble.status if trouble else Status.DONE
+
+
+def is_in_place(entry: Entry, waiting: list[Entry], folder: Path) -> bool:
+    """Return whether the zip that the entry was about to be in is there, and good."""
+    if entry.archive_name is None:
+        return False
+    fellows = [other for other in waiting if other.archive_name == entry.archive_name]
+    return not any(flaws(folder / entry.archive_name, fellows))
 
 
 def is_here(entry: Entry, work: WorkDir) -> bool:

@@ -40,7 +40,7 @@ def flaws(path: Path, entries: list[Entry]) -> Iterator[str]:
                     yield from member_flaws(archive, path, entry)
     except FileNotFoundError:
         yield f"{path.name}: missing"
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
         yield f"{path.name}: damaged: {error}"
 
 

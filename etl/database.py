@@ -9,7 +9,14 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg2
 from psycopg2 import errorcodes
-from psycopg2.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedColumn, UndefinedFunction, UndefinedTable
+from psycopg2.errors import (
+    InsufficientPrivilege,
+    InvalidSchemaName,
+    ReadOnlySqlTransaction,
+    UndefinedColumn,
+    UndefinedFunction,
+    UndefinedTable,
+)
 from psycopg2.extensions import connection, cursor, make_dsn, parse_dsn
 
 from outage import Outage, retrying, watchdog
@@ -26,10 +33,17 @@ DEFAULTS = {
     "application_name": "visitas-etl",
 }
 # The server notices within seconds that a killed run is gone, and nobody waits for a lock for ever.
-SESSION = "-c datestyle=ISO -c client_connection_check_interval=10s -c lock_timeout=60s"
+SESSION = "set datestyle = 'ISO'; set client_connection_check_interval = '10s'; set lock_timeout = '60s'"
 TRANSACTION_LIMIT = 3600  # seconds; a transaction that takes longer hangs
 # libpq gives no SQLSTATE for a refused connection; these parts of its sentence name what waiting cannot mend.
-LASTING = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "SSL")
+LASTING = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "no password supplied",
+    "does not support SSL",
+    "certificate",
+)
 LASTING_CLASSES = (errorcodes.CLASS_INSUFFICIENT_RESOURCES, errorcodes.CLASS_OPERATOR_INTERVENTION)
 PASSING_CODES = (
     errorcodes.TOO_MANY_CONNECTIONS,
@@ -79,7 +93,7 @@ class Database:
         """Give the connection, for TRANSACTION_LIMIT at the most; name the trouble behind psycopg2's errors."""
         try:
             if self._connection is None:
-                self._connection = psycopg2.connect(dsn(self._settings), client_encoding="UTF8", options=SESSION)
+                self._connection = connect(self._settings)
             with watchdog(TRANSACTION_LIMIT, self._cut):
                 yield self._connection
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
@@ -89,10 +103,15 @@ class Database:
             raise StageError(
                 Status.POSTGRES, f"the database lacks the schema: {sentence(error)}.", "run make postgres-setup."
             ) from error
-        except InsufficientPrivilege as error:
+        except (InsufficientPrivilege, ReadOnlySqlTransaction) as error:
             raise StageError(
-                Status.POSTGRES, f"the database user may not do this: {sentence(error)}.", "grant it the right."
+                Status.POSTGRES, f"Postgres does not allow this: {sentence(error)}.", "is it the right database and user?"
             ) from error
+        except SystemError as error:  # psycopg2 wraps the loss of a connection in mid-COPY like this
+            if not isinstance(error.__cause__, psycopg2.Error):
+                raise
+            self.close()
+            raise diagnose(error.__cause__) from error
 
     def _cut(self) -> None:
         """Break the connection under a hanging call; psycopg2 itself cannot be interrupted."""
@@ -111,6 +130,14 @@ class Database:
 def query(name: str) -> str:
     """Return the statement in ``sql/<name>.sql``."""
     return (ROOT / "sql" / f"{name}.sql").read_text()
+
+
+def connect(settings: DatabaseSettings) -> connection:
+    """Return a new connection, set up for this program."""
+    link = psycopg2.connect(dsn(settings), client_encoding="UTF8")
+    with link, link.cursor() as cursor:
+        cursor.execute(SESSION)
+    return link
 
 
 def dsn(settings: DatabaseSettings) -> str:

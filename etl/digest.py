@@ -7,6 +7,7 @@ from typing import NamedTuple
 from psycopg2.extensions import cursor
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import ledger
 import logs
@@ -65,7 +66,7 @@ def closing_table(digest: Digest) -> Table:
         column.justify = "right"
         column.footer = f"{digest.total(count):,}"
     for file in digest.files:
-        table.add_row(file.name, file.status, *(f"{getattr(file, count):,}" for count in COUNTS))
+        table.add_row(Text(file.name), file.status, *(f"{getattr(file, count):,}" for count in COUNTS))
     return table
 
 

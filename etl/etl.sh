@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The nightly run: pull, validate, load, archive. Quiet when all is well; cron mails what it prints.
-# Every stage runs, whatever became of the one before; the first failing stage's status is the run's.
+# Every stage runs, whatever became of the one before. The first failing stage's status is the run's;
+# 3 (done, but a whole file was refused) only if none failed.
 # Usage: bash etl/etl.sh [--as-of YYYY-MM-DD]
 set -u
 
@@ -17,6 +18,10 @@ fi
 
 status=0
 for stage in extract transform load archive; do
-    "$python" "$root/etl/$stage.py" || { code=$?; [ "$status" -ne 0 ] || status=$code; }
+    "$python" "$root/etl/$stage.py" || {
+        code=$?
+        case $status in 0 | 3) status=$code ;; esac
+        [ "$code" -ne 130 ] || break # interrupted at the terminal
+    }
 done
 exit "$status"

@@ -8,11 +8,11 @@ from pathlib import Path
 import ledger
 from database import Database
 from ledger import Run
-from outage import retrying
+from outage import Outage, retrying
 from remote import Remote, Source
 from settings import Settings
 from stage import own_process
-from trouble import Status
+from trouble import StageError, Status
 from workdir import WorkDir, natural, synced, written
 
 CLOCK_SKEW = 3600  # seconds that the server's clock may be ahead without a word
@@ -27,14 +27,20 @@ def main(settings: Settings, run: Run) -> Status:
     sources, refused = retrying(settings.retry_seconds)(remote.list)
     for name in refused:
         log.warning("refused the remote file name %r. Hint: it would not stay in the work directory; rename it.", name)
-    pulled = 0
+    pulled, status = 0, Status.REFUSED if refused else Status.DONE
     for source in sorted(wanted(sources, settings), key=lambda source: natural(source.name)):
         if is_ready(source, work.report(source.name).path, settings):
-            pulled += retrying(settings.retry_seconds)(pull, remote, source, work)
+            try:
+                pulled += retrying(settings.retry_seconds)(pull, remote, source, work)
+            except Outage:
+                raise
+            except StageError as error:  # this file only: the others go on
+                log.error("%s: %s", source.name, error)
+                status = error.status
     remote.close()
     synced(work.root)
     log.info("pulled files=%d listed=%d refused_names=%d", pulled, len(sources), len(refused))
-    return Status.REFUSED if refused else Status.DONE
+    return status
 
 
 def wanted(sources: list[Source], settings: Settings) -> list[Source]:

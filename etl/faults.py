@@ -53,7 +53,7 @@ class Fault(NamedTuple):
     def __str__(self) -> str:
         """Return e.g. ``date-invalid: fecha_open: not an existing date ...: "31/02/2013 10:00"``."""
         field = f"{self.field}: " if self.field else ""
-        value = mask(printable(self.value[:VALUE_LIMIT]))
+        value = mask(printable(self.value[: 4 * VALUE_LIMIT]))[:VALUE_LIMIT]  # a mailbox may go on behind the cut
         return f"{self.code}: {field}{self.code.meaning}" + (f': "{value}"' if value else "")
 
 

@@ -14,6 +14,7 @@ from database import Database, query, sentence
 from faults import Code, Fault, error_row
 from ledger import Run
 from lines import read_lines
+from outage import Outage
 from settings import Settings
 from stage import own_process
 from trouble import StageError, Status
@@ -38,10 +39,17 @@ def main(settings: Settings, run: Run) -> Status:
     database.run(prepare, run, settings)
     for report in WorkDir(settings).reports():
         if manifest := report.manifest():
-            outcome = database.run(load_report, report, manifest, run, settings)
+            try:
+                outcome = database.run(load_report, report, manifest, run, settings)
+            except Outage:
+                raise
+            except StageError as error:  # this file only: the others go on
+                log.error("%s: %s", report.name, error)
+                status = error.status
+                continue
             if outcome in ("refused", "quarantined"):
                 log.warning("%s is %s. Hint: errors, line 1 of that file, says why.", report.name, outcome)
-                status = Status.REFUSED
+                status = status or Status.REFUSED
     if missing := sorted(database.run(ledger.notice_gaps, run), key=natural):
         log.warning("missing in the consecutive numbers: %s. Hint: ask the sender; each is named once.", ", ".join(missing))
     database.close()
@@ -74,7 +82,12 @@ def load_report(cursor: cursor, report: Report, manifest: Manifest, run: Run, se
     if delivery.loaded:
         manifest = replace(manifest, status="duplicate", rows_read=0)
     else:
+        cursor.execute("savepoint report")
         insertion.insert_report(report, manifest)
+        if insertion.is_too_faulty(manifest, settings.max_error_rate):
+            cursor.execute("rollback to savepoint report")
+            manifest = replace(manifest, status="quarantined")
+            insertion.quarantine(report, manifest)
     counts = {
         "rows_read": manifest.rows_read,
         "rows_loaded": insertion.loaded,
@@ -100,13 +113,15 @@ class Insertion:
 
     def insert_report(self, report: Report, manifest: Manifest) -> None:
         """Insert everything staged from the report, or raise StageError if that is not what its manifest says."""
-        with report.staged("errors.csv").open("rb") as errors:
-            self.cursor.copy_expert(query("errors_copy"), errors, COPY_BLOCK)
-        rejected = self.cursor.rowcount
-        with report.staged("statistics.csv").open("rb") as lines:
-            self.insert_lines(lines, 0, os.fstat(lines.fileno()).st_size)
+        try:
+            rejected = self.insert_errors(report)
+            with report.staged("statistics.csv").open("rb") as lines:
+                self.insert_lines(lines, 0, os.fstat(lines.fileno()).st_size)
+        except FileNotFoundError:
+            rejected = -1
         if self.refused:
             self.keep_refused(report)
+            self.count_visitors_anew()
         if (self.loaded + len(self.refused), rejected) != (manifest.rows_accepted, manifest.error_rows):
             report.staged("manifest.json").unlink()
             raise StageError(
@@ -114,6 +129,31 @@ class Insertion:
                 f"the files staged from {report.name} are damaged.",
                 "nothing of it was loaded; the next run stages it again.",
             )
+
+    def insert_errors(self, report: Report) -> int:
+        """Insert the rows staged for errors and return how many there were."""
+        with report.staged("errors.csv").open("rb") as errors:
+            self.cursor.copy_expert(query("errors_copy"), errors, COPY_BLOCK)
+        return self.cursor.rowcount
+
+    def is_too_faulty(self, manifest: Manifest, max_error_rate: float) -> bool:
+        """Return whether what Postgres refused is what makes the report exceed MAX_ERROR_RATE."""
+        return manifest.status == "loaded" and manifest.rows_read - self.loaded > max_error_rate * manifest.rows_read
+
+    def quarantine(self, report: Report, manifest: Manifest) -> None:
+        """Keep nothing of the report but its faults."""
+        rejected = manifest.rows_read - self.loaded
+        self.loaded = self.visitors_new = self.visitors_updated = 0
+        self.insert_errors(report)
+        self.keep_refused(report)
+        fault = Fault(Code.ERROR_RATE, value=f"{rejected} of {manifest.rows_read}")
+        with report.path.open("rb") as source:
+            self.cursor.execute(query("errors_add"), error_row(1, [fault], next(read_lines(source))))
+
+    def count_visitors_anew(self) -> None:
+        """Count an address once that came in two pieces: the first may have made it, the second updated it."""
+        (visitors,) = ledger.one(self.cursor, "visitors_of_file", self.rule)
+        self.visitors_updated = visitors - self.visitors_new
 
     def insert_lines(self, lines: IO[bytes], start: int, end: int) -> None:
         """Insert the staged lines from byte ``start`` to ``end``; halve what Postgres refuses until the line is found."""

@@ -39,7 +39,8 @@ def held(settings: Settings, run: Run) -> Iterator[Hold]:
         try:
             yield hold
         finally:
-            leave(database, run, settings, hold.exit_status)
+            leave(run, settings, hold.exit_status)
+            database.close()
 
 
 @contextmanager
@@ -78,8 +79,12 @@ def enter(database: Database, run: Run, settings: Settings) -> None:
         raise busy(holder)
 
 
-def leave(database: Database, run: Run, settings: Settings, exit_status: int) -> None:
-    """Enter in the load log how the run ended, if Postgres is there, and give the advisory lock back."""
+def leave(run: Run, settings: Settings, exit_status: int) -> None:
+    """Enter in the load log how the run ended, if Postgres is there; it may be the first that it hears of the run.
+
+    The connection is a new one: the old one may have died with a restart of the server.
+    """
+    database = Database(settings)
     try:
         with database.transaction() as cursor:
             ledger.open_run(cursor, run, settings)

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 from logging.handlers import TimedRotatingFileHandler
 
 from settings import Settings
@@ -16,6 +17,11 @@ def to_stderr(stage: str) -> None:
     handler.setFormatter(logging.Formatter(f"{stage}: %(message)s"))
     logging.getLogger("etl").setLevel(logging.INFO)
     logging.getLogger("etl").handlers = [handler]
+    # Trouble reaches the stages as exceptions. What paramiko's threads and psycopg2's COPY print besides is not for
+    # people, and it may hold a line of a report.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
+    threading.excepthook = lambda thrown: unasked(thrown.exc_type)
+    sys.excepthook = lambda kind, *_: unasked(kind)
 
 
 def to_file(settings: Settings, stage: str, run_id: str) -> None:
@@ -26,11 +32,17 @@ def to_file(settings: Settings, stage: str, run_id: str) -> None:
     logging.getLogger("etl").addHandler(handler)
 
 
+def unasked(kind: type[BaseException]) -> None:
+    """Log that a library printed an exception which it raised, or handled, anyway."""
+    logging.getLogger("etl.logs").info("a library printed %s", kind.__name__)
+
+
 class LogFile(TimedRotatingFileHandler):
     """A log file that stops the stage when it cannot be written: a night without a log is no good night."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Raise what went wrong, naming the file."""
+        """Raise what went wrong, naming the file; what is logged after that only goes to stderr."""
+        logging.getLogger("etl").removeHandler(self)
         error = sys.exc_info()[1]
         if isinstance(error, OSError):
             error.filename = error.filename or self.baseFilename

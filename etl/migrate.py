@@ -20,7 +20,8 @@ def migrate(settings: DatabaseSettings) -> list[str]:
     with database.transaction() as cursor:
         cursor.execute(query("migrate_lock"))
         # yoyo's own lock outlives a killed process; under ours it can only be such a leftover.
-        backend = get_backend("postgresql:///?" + urlencode(parse_dsn(dsn(settings))))
+        parameters = cursor.connection.get_dsn_parameters() | parse_dsn(dsn(settings))  # with what PG* say
+        backend = get_backend("postgresql:///?" + urlencode(parameters))
         backend.break_lock()
         with backend.lock():
             pending = backend.to_apply(read_migrations(str(ROOT / "sql" / "migrations")))

@@ -155,7 +155,7 @@ def split(text: str) -> list[str]:
 
 def is_record(line: bytes) -> bool:
     """Return False for a line that is empty or holds only blanks; such a line is not counted."""
-    return bool(line.strip(b" \t"))
+    return len(line) > LINE_LIMIT or bool(line.strip(b" \t"))  # what lies behind the limit is unknown
 
 
 def check_header(line: bytes) -> Fault | None:

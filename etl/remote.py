@@ -4,11 +4,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import paramiko
 from paramiko.auth_strategy import AuthFailure, AuthSource, AuthStrategy, InMemoryPrivateKey, NoneAuth, Password
+from paramiko.hostkeys import InvalidHostKey
+from paramiko.sftp import CMD_NAME
 
 from outage import Outage, watchdog
 from settings import Settings
@@ -52,7 +54,7 @@ class Remote:
         sources = [
             Source(entry.filename, entry.st_size or 0, int(entry.st_mtime or 0))
             for entry in wanted
-            if is_safe(entry.filename) and stat.S_ISREG(entry.st_mode or 0)
+            if is_safe(entry.filename) and stat.S_ISREG(entry.st_mode or stat.S_IFREG)  # a server need not tell the kind
         ]
         return sources, [entry.filename for entry in wanted if not is_safe(entry.filename)]
 
@@ -106,7 +108,8 @@ class Remote:
         try:
             if self._client is None or self._sftp is None:
                 self._client = connect(self._settings)
-                self._sftp = self._client.open_sftp()
+                self._sftp = Client.from_transport(transport_of(self._client))
+                assert self._sftp is not None
                 self._sftp.get_channel().settimeout(TIMEOUT)  # type: ignore[union-attr]  # set by open_sftp
             with watchdog(seconds, self._client.close):
                 yield self._sftp
@@ -119,9 +122,24 @@ class Remote:
                 f"{self._settings.sftp_host} refuses the login of {self._settings.sftp_user}.",
                 "check SFTP_USER, SFTP_KEY_FILE and SFTP_PASSWORD.",
             ) from error
-        except (OSError, EOFError, paramiko.SSHException) as error:
+        except OSError as error:
+            if not isinstance(error, TimeoutError) and self._is_alive():
+                raise StageError(
+                    Status.SFTP, f"the SFTP server refuses: {reason(error)}.", "check the rights of SFTP_USER there."
+                ) from error
             self.close()
             raise self._outage(reason(error)) from error
+        except (EOFError, paramiko.SSHException) as error:
+            self.close()
+            raise self._outage(reason(error)) from error
+        except paramiko.SFTPError as error:
+            self.close()
+            raise StageError(
+                Status.SFTP, f"the server does not speak SFTP: {reason(error)}.", "does its login shell print something?"
+            ) from error
+
+    def _is_alive(self) -> bool:
+        return self._sftp is not None and transport_of(self._client).is_active()
 
     def _outage(self, said: str) -> Outage:
         return Outage(
@@ -129,6 +147,24 @@ class Remote:
             f"the SFTP server {self._settings.sftp_host}:{self._settings.sftp_port} does not answer: {said}.",
             "is it up? Nothing is lost; the next run goes on.",
         )
+
+
+class Client(paramiko.SFTPClient):
+    """paramiko's client, but a file name that is not UTF-8 does not end the listing."""
+
+    def _request(self, kind: int, *args: object) -> tuple[int, paramiko.Message]:
+        answer, message = super()._request(kind, *args)  # type: ignore[misc]  # not in the stubs
+        if answer == CMD_NAME:
+            message.get_text = lambda: message.get_string().decode(errors="surrogateescape")
+        return answer, message
+
+
+def transport_of(client: paramiko.SSHClient | None) -> paramiko.Transport:
+    """Return the transport of a connected client."""
+    assert client is not None
+    transport = client.get_transport()
+    assert transport is not None
+    return transport
 
 
 def reason(error: Exception) -> str:
@@ -145,8 +181,7 @@ def connect(settings: Settings) -> paramiko.SSHClient:
     """Return a connection to a server whose host key is pinned, logged in."""
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(RefuseUnknown(settings))
-    if settings.sftp_known_hosts.exists():
-        client.load_system_host_keys(str(settings.sftp_known_hosts))
+    load_host_keys(client, settings.sftp_known_hosts)
     try:
         client.connect(
             settings.sftp_host,
@@ -168,6 +203,19 @@ def connect(settings: Settings) -> paramiko.SSHClient:
         client.close()
         raise
     return client
+
+
+def load_host_keys(client: paramiko.SSHClient, path: Path) -> None:
+    """Load the pinned host keys, if there are any, or raise StageError."""
+    try:
+        if path.exists():
+            client.load_system_host_keys(str(path))
+    except (OSError, UnicodeDecodeError, paramiko.SSHException, InvalidHostKey) as error:
+        raise StageError(
+            Status.SETTINGS,
+            f"SFTP_KNOWN_HOSTS {path} cannot be used: {error}.",
+            "give it a file of its own with plain keys.",
+        ) from error
 
 
 class RefuseUnknown(paramiko.MissingHostKeyPolicy):

@@ -4,13 +4,13 @@ import difflib
 import os
 from datetime import date, datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
 
 import psycopg2
 from dateutil import tz
 from dotenv import dotenv_values
 from psycopg2.extensions import parse_dsn
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -33,9 +33,14 @@ class DatabaseSettings(BaseSettings):
     @classmethod
     def _libpq_address(cls, url: SecretStr) -> SecretStr:
         try:
-            parse_dsn(url.get_secret_value())
+            parts = parse_dsn(url.get_secret_value())
+            # A password with an unescaped @ or / ends up in these, and from there in messages.
+            ports = parts.get("port", "").split(",")
+            sound = "@" not in parts.get("host", "") and all(port.isdecimal() for port in ports if port)
         except psycopg2.ProgrammingError:  # its message repeats the password
-            raise ValueError("not a PostgreSQL URI or DSN, e.g. postgresql://user@host/db") from None
+            sound = False
+        if not sound:
+            raise ValueError("not a PostgreSQL URI or DSN, e.g. postgresql://user@host/db; escape @ and / in a password")
         return url
 
 
@@ -83,6 +88,12 @@ class Settings(DatabaseSettings):
             raise ValueError("not a time zone; use a name such as America/Mexico_City")
         return name
 
+    @model_validator(mode="after")
+    def _folders_apart(self) -> Self:
+        if self.work_dir == self.backup_dir:
+            raise ValueError("WORK_DIR and BACKUP_DIR must be two folders")
+        return self
+
     def now(self) -> datetime:
         """Return the present moment in TIMEZONE."""
         return datetime.now(tz.gettz(self.timezone))
@@ -119,14 +130,21 @@ def load(kind: type[Kind]) -> Kind:
 
 def read_env_file() -> dict[str, str | None]:
     """Return the names and values of the settings file; none if there is no file."""
-    return dotenv_values(ROOT / os.environ.get("ENV_FILE", ".env"), interpolate=False)
+    path = ROOT / os.environ.get("ENV_FILE", ".env")
+    try:
+        return dotenv_values(path, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise StageError(Status.SETTINGS, f"{path} cannot be read: {error}.", "it must be UTF-8 and yours.") from error
 
 
 KNOWN = {name.upper() for name in Settings.model_fields}
+OF_CRON = {"MAILTO", "MAILFROM"}  # in the environment of its jobs; alike, but not ours
 
 
 def is_misspelt(name: str) -> bool:
     """Return whether a name that is no setting looks as if it was meant to be one."""
+    if name in OF_CRON:
+        return False
     return name.startswith(PREFIXES) or bool(difflib.get_close_matches(name, KNOWN, 1, ALIKE))
 
 
@@ -138,6 +156,8 @@ def stranger(name: str) -> str:
 
 def describe(detail: ErrorDetails) -> str:
     """Return pydantic's finding as ``NAME: what is wrong``; values stay unsaid, they may be secret."""
+    if not detail["loc"]:  # about several settings
+        return detail["msg"].removeprefix("Value error, ")
     name = str(detail["loc"][0]).upper()
     if detail["type"] == "missing":
         return f"{name} is missing"

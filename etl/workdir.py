@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,7 +49,7 @@ class Report:
         try:
             manifest = Manifest(**json.loads(self.staged("manifest.json").read_text()))
             found = self.path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, TypeError):  # none yet, torn by a power cut, or of another version
             return None
         fresh = (manifest.bytes, manifest.mtime) == (found.st_size, int(found.st_mtime))
         return manifest if fresh and manifest.boot_id == boot_id() else None
@@ -71,6 +72,7 @@ class WorkDir:
     def __init__(self, settings: Settings) -> None:
         """Make the folder with mode 0700, or raise StageError if it is not this user's own."""
         self.root = settings.work_dir
+        self._pattern = settings.report_pattern
         self.root.parent.mkdir(parents=True, exist_ok=True)
         try:
             self.root.mkdir(mode=0o700)
@@ -89,7 +91,9 @@ class WorkDir:
 
     def _names(self) -> Iterator[str]:
         with os.scandir(self.root) as entries:
-            yield from (entry.name for entry in entries if entry.is_file(follow_symlinks=False) and entry.name[0] != ".")
+            for entry in entries:
+                if fnmatchcase(entry.name, self._pattern) and entry.name[0] != "." and entry.is_file(follow_symlinks=False):
+                    yield entry.name
 
 
 def refuse_foreign(folder: Path) -> None:

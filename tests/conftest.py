@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from parts import Night, OpenSSH, Postgres
 
+from settings import KNOWN, is_misspelt
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
@@ -24,7 +26,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def bare_environment() -> None:
     """No setting of the machine that runs the tests gets into them."""
     for name in [*os.environ]:
-        if name.startswith(("SFTP_", "SMTP_", "MAIL_", "PG", "ETL_")) or name in ("DATABASE_URL", "AS_OF", "TIMEZONE"):
+        if name.startswith(("PG", "ETL_")) or is_misspelt(name) or name in KNOWN:
             del os.environ[name]
     os.environ["ENV_FILE"] = "/dev/null"
 

@@ -39,6 +39,16 @@ class Loader:
 
     def night(self, files: list[bytes], as_of: date = date(2013, 2, 15), event: str = "envio", error_rate: float = 1.0) -> None:
         """Stage, load and archive the files, or just let the counters move."""
+        self.load(files, as_of, event, error_rate)
+        settings = self.settings(as_of, event)
+        work, database = WorkDir(settings), Database(settings)
+        archive(database, work, settings)
+        database.close()
+        for report in work.reports():
+            report.remove()
+
+    def load(self, files: list[bytes], as_of: date, event: str, error_rate: float = 1.0) -> None:
+        """Stage and load the files, or just let the counters move."""
         settings = self.settings(as_of, event)
         work, database = WorkDir(settings), Database(settings)
         run = ledger.Run("20130215T000200Z-1", "test")
@@ -51,10 +61,7 @@ class Loader:
             manifest = report.manifest()
             assert manifest
             database.run(load_report, report, manifest, run, settings)
-        archive(database, work, settings)
         database.close()
-        for report in work.reports():
-            report.remove()
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Ask the database."""

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,12 @@ class Postgres:
         execute(self.url, f"drop database {name} with (force)")
 
     def start(self) -> str:
-        """Start it and return the address of its database postgres."""
-        return self._tool("start").strip()
+        """Start it and return the address of its database postgres. After a kill its orphans may take a moment to go."""
+        for _ in range(20):
+            with suppress(subprocess.CalledProcessError):
+                return self._tool("start").strip()
+            time.sleep(0.5)
+        pytest.fail(f"Postgres does not start: {(self.folder / 'log').read_text()}")
 
     def stop(self) -> None:
         """Stop it in good order."""
@@ -65,6 +70,7 @@ class Postgres:
         """Kill it as a power cut would."""
         postmaster = int((self.folder / "postmaster.pid").read_text().split()[0])
         os.kill(postmaster, signal.SIGKILL)
+        (self.folder / "postmaster.pid").unlink()  # where nobody collects dead processes, it looks alive
 
     def _tool(self, action: str) -> str:
         command = [sys.executable, str(ROOT / "sql" / "local-postgres.py"), action, "--data", str(self.folder)]

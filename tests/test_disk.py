@@ -10,8 +10,8 @@ import pytest
 from parts import Night, line, report
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-LINES = 30_000  # 1.7 MB: does not fit
-SMALL = "512k"
+LINES = 30_000  # 2.2 MB, a fifth of that in a zip
+SMALL = "128k"
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def test_work_directory_full_while_pulling(full_night: Night) -> None:
 
 
 def test_work_directory_full_while_staging(full_night: Night) -> None:
-    with small_disk(full_night.work, "2200k"):
+    with small_disk(full_night.work, "3m"):
         fails(full_night, "transform: ", "No space left on device")
         assert full_night.left_in_work() == ["report_1.txt"]
         assert full_night.sql("select 1 from load_file") == []

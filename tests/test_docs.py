@@ -44,14 +44,16 @@ def test_example_holds_the_defaults() -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_make_targets(target: str) -> None:
-    assert f"make {target}" in README
+    assert re.search(rf"`make {target}`|^    make {target} ", README, re.MULTILINE)
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.search(rf"^make {target} +\w", shown, re.MULTILINE)
 
 
-def test_every_target_is_explained() -> None:
-    named = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
-    assert named == set(TARGETS)
+def test_every_target_is_explained_once() -> None:
+    named = re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE)
+    assert named == TARGETS
+    assert len(set(named)) == len(named)
+    assert {*re.findall(r"`make ([a-z-]+)`", README)} <= set(named)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

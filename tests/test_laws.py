@@ -16,11 +16,23 @@ from lines import read_lines
 from records import Visit, check_header, is_record, parse_line
 
 EVENTS = ("envio", "open", "click")
+
+
+def joined(fields: tuple[str, ...]) -> bytes:
+    return ",".join(fields).encode("utf-8", "replace")
+
+
 FIELD = st.one_of(
     st.sampled_from(["", "-", "0", "08/02/2013 18:30", "a@example.com", '"', '"a,b"', "\x00", "ñ"]), st.text(max_size=9)
 )
+ADDRESS = st.one_of(FIELD, st.emails(), st.builds("{}@{}".format, st.text(max_size=9), st.text(max_size=9)))
+MOMENT = st.one_of(FIELD, st.from_regex(r"[0-3][0-9]/[01][0-9]/[0-9]{4} [0-2][0-9]:[0-6][0-9]"))
+NUMBER = st.one_of(FIELD, st.from_regex(r"[0-9]{1,12}"))
+FIFTEEN = st.tuples(
+    ADDRESS, FIELD, FIELD, FIELD, MOMENT, MOMENT, NUMBER, NUMBER, MOMENT, NUMBER, NUMBER, FIELD, FIELD, FIELD, FIELD
+)  # fmt: skip
 LINE = st.one_of(
-    st.binary(max_size=300), st.lists(FIELD, max_size=17).map(lambda fields: ",".join(fields).encode("utf-8", "replace"))
+    st.binary(max_size=300), FIFTEEN.map(joined), st.lists(FIELD, max_size=17).map(lambda fields: joined(tuple(fields)))
 )
 
 
@@ -101,10 +113,10 @@ def test_counters_equal_a_recount(
     for index, day in enumerate(as_of):
         part = shuffled[index :: len(as_of)]
         cut = data.draw(st.integers(0, len(part)))
-        loader.night([content(part[:cut]), content(part[cut:])], day, events[index])
+        loader.load([content(part[:cut]), content(part[cut:])], day, events[index])
         seen = [visit for earlier in range(index + 1) for visit in shuffled[earlier :: len(as_of)]]
         assert loader.sql("select * from visitor order by email") == counted(seen, day, events[index])
-    loader.night([], as_of[0], events[0])
+    loader.load([], as_of[0], events[0])
     assert loader.sql("select * from visitor order by email") == counted(visits, as_of[0], events[0])
 
 

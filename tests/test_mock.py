@@ -15,6 +15,7 @@ import paramiko
 import pytest
 from parts import ROOT, Night, line, report
 
+pytestmark = pytest.mark.xdist_group("mock")  # all enter their keys in one file
 MOCK = ROOT / "sftp-server" / "sftp-mock.py"
 SERVED_AS = "/home/vinkOS/archivosVisitas"
 

@@ -73,6 +73,25 @@ def test_quarantine(night: Night) -> None:
     assert night.statuses()[-1] == ("report_1.txt", "loaded")
 
 
+def test_refused_lines_count_for_the_quarantine(night: Night) -> None:
+    night.sql("alter table statistics add constraint no_odd_people check (email !~ 'odd')")
+    night.deliver("report_1.txt", report(*good(3), line("odd@example.com"), b"x\r\n"))
+    assert night.run(MAX_ERROR_RATE="0.3").returncode == 3
+    assert night.sql("select status, rows_read, rows_loaded, rows_rejected from load_file") == [("quarantined", 5, 0, 5)]
+    assert night.sql("select line_number, codes[1] from errors order by 1") == [
+        (1, "error-rate"), (5, "load-refused"), (6, "layout-columns"),
+    ]  # fmt: skip
+    assert night.sql("select count(*) from visitor union all select count(*) from statistics") == [(0,), (0,)]
+
+
+def test_addresses_in_two_pieces_count_once(night: Night) -> None:
+    night.sql("alter table statistics add constraint no_odd_people check (email !~ 'odd')")
+    lines = [*good(20), line("odd@example.com"), *good(20)]
+    night.deliver("report_1.txt", report(*lines))
+    assert night.run().returncode == 0
+    assert night.sql("select rows_loaded, visitors_new, visitors_updated from load_file") == [(40, 20, 0)]
+
+
 def test_replaced_between_download_and_delete(night: Night) -> None:
     path = night.deliver("report_1.txt", report(*good(3)))
     for stage in ("extract.py", "transform.py", "load.py"):

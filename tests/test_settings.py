@@ -72,6 +72,29 @@ def test_all_problems_at_once(environment: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in said
 
 
+@pytest.mark.parametrize("url", ["postgresql://etl:hun@ter2@h/db", "postgresql://etl:hun/ter2@h/db", "host=h port=x"])
+def test_passwords_that_need_escaping(environment: pytest.MonkeyPatch, url: str) -> None:
+    environment.setenv("DATABASE_URL", url)
+    said = complaint()
+    assert "escape @ and / in a password" in said
+    assert "ter2" not in said
+
+
+def test_folders_are_apart(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("BACKUP_DIR", "/tmp/visitas")
+    assert "WORK_DIR and BACKUP_DIR must be two folders" in complaint()
+
+
+def test_names_of_cron_are_not_ours(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("MAILTO", "ops@example.com")
+    assert settings.load(Settings)
+
+
+def test_settings_file_that_is_not_utf8(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "env").write_bytes(b"SFTP_HOST=\xf1\n")
+    assert "cannot be read" in complaint()
+
+
 def test_settings_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "env").write_text("# comment\nSFTP_HOST=file\nSFTP_PORT=2022\nPGHOST=db\nSFTP_PASSWORD='a b$HOME'\nLOG_DIR=\n")
     environment.delenv("PGHOST", raising=False)

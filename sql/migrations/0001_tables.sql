@@ -48,7 +48,7 @@ create table load_file (
 -- The same bytes are loaded once, whatever two runs try at the same time.
 create unique index load_file_loaded_once on load_file (sha256) where status = 'loaded';
 create index load_file_name on load_file (name);
-create index load_file_unarchived on load_file (id) where archived_at is null;
+create index load_file_open on load_file (id) where archived_at is null or source_deleted_at is null;
 comment on table load_file is 'The load log: one row per report delivered, whatever became of it.';
 comment on column load_file.id is 'File id: 1, 2, 3 … in order of loading, without gaps.';
 comment on column load_file.run_id is 'The run that decided the file''s status.';
