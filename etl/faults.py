@@ -11,6 +11,9 @@ MAILBOX = re.compile(r'(?:"[^"]*"|([^\s@,;"<>]?)[^\s@,;"<>]*)@')
 UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\U0010ffff]")
 
 
+ErrorRow = tuple[int, str, str, str]  # line number, codes as Postgres writes an array, message, raw line
+
+
 class Code(StrEnum):
     """Why a line was rejected. Stored in errors.codes: add values, never rename one."""
 
@@ -77,7 +80,7 @@ def printable(text: str) -> str:
     return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def error_row(number: int, faults: Sequence[Fault], line: bytes) -> tuple[int, str, str, str]:
+def error_row(number: int, faults: Sequence[Fault], line: bytes) -> ErrorRow:
     """Return the row of the errors table for one rejected line, less its file."""
     return number, "{" + ",".join(codes(faults)) + "}", message(faults), storable(line)
 

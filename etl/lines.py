@@ -1,24 +1,31 @@
-"""Physical lines of a report, one after the other, in bounded memory."""
+"""Physical lines of a report, in bounded memory."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import IO
 
 from records import LINE_LIMIT
 
+BLOCK = LINE_LIMIT  # bytes; only the first line of a block can be longer
+
+
+def read_blocks(report: IO[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines, some at a time, without their LF or CRLF.
+
+    Only LF ends a line; the last line need not have one. Of a line longer than LINE_LIMIT the first
+    LINE_LIMIT + 1 bytes are given, enough to tell.
+    """
+    rest = b""  # of a line whose end is not read yet
+    while block := report.read(BLOCK):
+        lines = (rest + block).replace(b"\r\n", b"\n").split(b"\n")
+        rest = lines.pop()[: LINE_LIMIT + 2]  # one more than is given: a CR at its end does not make it short
+        if lines:
+            lines[0] = lines[0][: LINE_LIMIT + 1]
+            yield lines
+    if rest:
+        yield [rest.removesuffix(b"\r")[: LINE_LIMIT + 1]]
+
 
 def read_lines(report: IO[bytes]) -> Iterator[bytes]:
-    """Yield every line without its LF or CRLF; of one longer than LINE_LIMIT only the first LINE_LIMIT + 1 bytes.
-
-    Only LF ends a line. The last line need not have one.
-    """
-    while line := report.readline(LINE_LIMIT + 2):
-        if len(line) > LINE_LIMIT + 1 and not line.endswith(b"\n"):
-            skip_line(report)
-            line = line[: LINE_LIMIT + 1]
-        yield line.removesuffix(b"\n").removesuffix(b"\r")
-
-
-def skip_line(report: IO[bytes]) -> None:
-    """Read on to behind the next LF, or to the end."""
-    while (rest := report.readline(LINE_LIMIT)) and not rest.endswith(b"\n"):
-        pass
+    """Yield the same lines one by one."""
+    return chain.from_iterable(read_blocks(report))

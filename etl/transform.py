@@ -5,11 +5,13 @@ import csv
 import hashlib
 import logging
 import os
+from itertools import chain
 from typing import IO, NamedTuple
 
-from faults import Code, Fault, error_row
+from fastpath import FastPath, csv_row
+from faults import Code, ErrorRow, Fault, error_row
 from ledger import Run
-from lines import read_lines
+from lines import read_blocks
 from records import Visit, check_header, is_record, parse_line
 from settings import Settings
 from stage import own_process
@@ -71,30 +73,47 @@ def split_report(source: IO[bytes], statistics: IO[bytes], errors: IO[bytes], ma
     A file without the report's header is refused. One with a larger share of faulty lines than
     ``max_error_rate`` (0 to 1) is quarantined: nothing of it is accepted.
     """
-    lines = read_lines(source)
-    header = next(lines, b"")
-    good = csv.writer(UTF8(statistics), lineterminator="\n")
+    blocks = read_blocks(source)
+    first = next(blocks, [b""])
+    header = first.pop(0)
     bad = csv.writer(UTF8(errors), lineterminator="\n", quoting=csv.QUOTE_ALL)
     if fault := check_header(header):
         bad.writerow(error_row(1, [fault], header))
         return Tally("refused", 0, 0, 1)
     read = accepted = 0
-    for number, line in enumerate(lines, 2):
-        if not is_record(line):
-            continue
-        read += 1
-        parsed = parse_line(line)
-        if isinstance(parsed, Visit):
-            good.writerow((number, *parsed))
-            accepted += 1
-        else:
-            bad.writerow(error_row(number, parsed, line))
+    number = 2
+    fast_path = FastPath()
+    for lines in chain([first], blocks):
+        rows, rejects = split_lines(lines, number, fast_path)
+        statistics.writelines(rows)
+        bad.writerows(rejects)
+        accepted += len(rows)
+        read += len(rows) + len(rejects)
+        number += len(lines)
     if read - accepted > max_error_rate * read:
         statistics.seek(0)
         statistics.truncate()
         bad.writerow(error_row(1, [Fault(Code.ERROR_RATE, value=f"{read - accepted} of {read}")], header))
         return Tally("quarantined", read, 0, read - accepted + 1)
     return Tally("loaded", read, accepted, read - accepted)
+
+
+def split_lines(lines: list[bytes], number: int, fast_path: FastPath) -> tuple[list[bytes], list[ErrorRow]]:
+    """Return the rows for statistics and those for errors; ``number`` is the first line's. Blank lines give neither."""
+    rows: list[bytes] = []
+    rejects: list[ErrorRow] = []
+    for line_number, line in enumerate(lines, number):
+        row = fast_path.row(line)
+        if row is None:
+            if not is_record(line):
+                continue
+            parsed = parse_line(line)
+            if not isinstance(parsed, Visit):
+                rejects.append(error_row(line_number, parsed, line))
+                continue
+            row = csv_row(parsed)
+        rows.append(b"%d,%b\n" % (line_number, row))
+    return rows, rejects
 
 
 if __name__ == "__main__":

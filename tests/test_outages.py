@@ -97,15 +97,14 @@ def test_backend_terminated_in_mid_transaction(night: Night) -> None:
 def test_a_lock_that_is_held_too_long(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     """An analyst's open transaction costs a wait, not the night."""
     deliver(night)
-    url = night.settings["DATABASE_URL"]
     assert night.run("extract.py").returncode == 0
     assert night.run("transform.py").returncode == 0
-    holder = subprocess.Popen(
-        ["psql", url, "-qc", "begin; lock table visitor; select pg_sleep(3); commit"], stdout=subprocess.DEVNULL
-    )
+    holder = threading.Thread(target=night.sql, args=("begin; lock table visitor; select pg_sleep(3); commit",))
+    holder.start()
     wait_for(lambda: night.sql("select 1 from pg_locks where relation = 'visitor'::regclass and mode = 'AccessExclusiveLock'"))
     assert night.run().returncode == 0
-    assert holder.wait(10) == 0
+    holder.join(10)
+    assert not holder.is_alive()
     loaded_once(night)
 
 
