@@ -21,6 +21,7 @@ from trouble import StageError, Status
 from workdir import Manifest, Report, WorkDir, natural
 
 COPY_BLOCK = 1 << 18  # bytes
+PIECE = 0  # the file id of lines that are inserted piece by piece
 # SQLSTATE classes of a refusal that is about the row: anything else is about the server or the program.
 ROW_CLASSES = (
     errorcodes.CLASS_DATA_EXCEPTION,
@@ -116,7 +117,7 @@ class Insertion:
         try:
             rejected = self.insert_errors(report)
             with report.staged("statistics.csv").open("rb") as lines:
-                self.insert_lines(lines, 0, os.fstat(lines.fileno()).st_size)
+                self.insert_lines(lines, 0, os.fstat(lines.fileno()).st_size, self.rule["file_id"])
         except FileNotFoundError:
             rejected = -1
         if self.refused:
@@ -155,30 +156,37 @@ class Insertion:
         (visitors,) = ledger.one(self.cursor, "visitors_of_file", self.rule)
         self.visitors_updated = visitors - self.visitors_new
 
-    def insert_lines(self, lines: IO[bytes], start: int, end: int) -> None:
-        """Insert the staged lines from byte ``start`` to ``end``; halve what Postgres refuses until the line is found."""
+    def insert_lines(self, lines: IO[bytes], start: int, end: int, file_id: int) -> None:
+        """Insert the staged lines from byte ``start`` to ``end`` and count their visits.
+
+        What Postgres refuses is halved until the line is found. Such pieces are file PIECE until
+        their visits are counted, so that they are counted alone.
+        """
         if start == end:
             return
         self.cursor.execute("savepoint lines")
         try:
-            self.copy(lines, start, end)
+            self.copy(lines, start, end, file_id)
         except psycopg2.Error as error:
             if (error.pgcode or "")[:2] not in ROW_CLASSES:
                 raise
             self.cursor.execute("rollback to savepoint lines")
             if middle := middle_of(lines, start, end):
-                self.insert_lines(lines, start, middle)
-                self.insert_lines(lines, middle, end)
+                self.insert_lines(lines, start, middle, PIECE)
+                self.insert_lines(lines, middle, end, PIECE)
             else:
                 self.refused[line_number(lines, start)] = Fault(Code.LOAD_REFUSED, value=sentence(error))
 
-    def copy(self, lines: IO[bytes], start: int, end: int) -> None:
-        """Copy staged lines into statistics and count their visits; they are the last of the file so far."""
-        first = line_number(lines, start)
+    def copy(self, lines: IO[bytes], start: int, end: int, file_id: int) -> None:
+        """Copy staged lines into statistics and count their visits."""
+        rule = self.rule | {"file_id": file_id}
+        self.cursor.execute(query("file_current"), rule)
         lines.seek(start)
         self.cursor.copy_expert(query("statistics_copy"), Span(lines, end), COPY_BLOCK)  # type: ignore[arg-type]  # it only reads
         loaded = self.cursor.rowcount
-        new, updated = ledger.one(self.cursor, "visitor_upsert", self.rule | {"first": first})
+        new, updated = ledger.one(self.cursor, "visitor_upsert", rule)
+        if file_id == PIECE:
+            self.cursor.execute(query("piece_counted"), self.rule)
         self.cursor.execute("release savepoint lines")
         self.loaded += loaded
         self.visitors_new += new
@@ -186,6 +194,7 @@ class Insertion:
 
     def keep_refused(self, report: Report) -> None:
         """Enter the refused lines in errors, as they were received."""
+        self.cursor.execute(query("file_current"), self.rule)
         with report.path.open("rb") as source:
             for number, line in enumerate(read_lines(source), 1):
                 if fault := self.refused.get(number):
@@ -220,7 +229,7 @@ def middle_of(lines: IO[bytes], start: int, end: int) -> int | None:
 def line_number(lines: IO[bytes], start: int) -> int:
     """Return the report's line number of the staged line that begins at byte ``start``."""
     lines.seek(start)
-    return int(lines.readline().partition(b",")[0])
+    return int(lines.readline().rpartition(b",")[2])
 
 
 if __name__ == "__main__":

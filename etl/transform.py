@@ -17,6 +17,9 @@ from settings import Settings
 from stage import own_process
 from workdir import Manifest, Report, WorkDir, boot_id, written
 
+Row = tuple[bytes, int]  # as COPY reads it, without the line number that ends it; the line number
+
+SORTED_ROWS = 100_000  # about 20 MB
 UTF8 = codecs.getwriter("utf-8")
 
 log = logging.getLogger("etl.transform")
@@ -83,24 +86,25 @@ def split_report(source: IO[bytes], statistics: IO[bytes], errors: IO[bytes], ma
     read = accepted = 0
     number = 2
     fast_path = FastPath()
+    sheet = Sheet(statistics)
     for lines in chain([first], blocks):
         rows, rejects = split_lines(lines, number, fast_path)
-        statistics.writelines(rows)
+        sheet.add(rows)
         bad.writerows(rejects)
         accepted += len(rows)
         read += len(rows) + len(rejects)
         number += len(lines)
     if read - accepted > max_error_rate * read:
-        statistics.seek(0)
-        statistics.truncate()
+        sheet.clear()
         bad.writerow(error_row(1, [Fault(Code.ERROR_RATE, value=f"{read - accepted} of {read}")], header))
         return Tally("quarantined", read, 0, read - accepted + 1)
+    sheet.flush()
     return Tally("loaded", read, accepted, read - accepted)
 
 
-def split_lines(lines: list[bytes], number: int, fast_path: FastPath) -> tuple[list[bytes], list[ErrorRow]]:
+def split_lines(lines: list[bytes], number: int, fast_path: FastPath) -> tuple[list[Row], list[ErrorRow]]:
     """Return the rows for statistics and those for errors; ``number`` is the first line's. Blank lines give neither."""
-    rows: list[bytes] = []
+    rows: list[Row] = []
     rejects: list[ErrorRow] = []
     for line_number, line in enumerate(lines, number):
         row = fast_path.row(line)
@@ -112,8 +116,34 @@ def split_lines(lines: list[bytes], number: int, fast_path: FastPath) -> tuple[l
                 rejects.append(error_row(line_number, parsed, line))
                 continue
             row = csv_row(parsed)
-        rows.append(b"%d,%b\n" % (line_number, row))
+        rows.append((row, line_number))
     return rows, rejects
+
+
+class Sheet:
+    """The rows for statistics, written in order of address, many at a time: its index fills faster that way."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._rows: list[Row] = []
+
+    def add(self, rows: list[Row]) -> None:
+        """Take rows; write what there is if it is enough."""
+        self._rows += rows
+        if len(self._rows) >= SORTED_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write all rows taken so far."""
+        self._rows.sort()
+        self._file.writelines(b"%b,%d\n" % row for row in self._rows)
+        self._rows = []
+
+    def clear(self) -> None:
+        """Forget all rows, the written ones too."""
+        self._rows = []
+        self._file.seek(0)
+        self._file.truncate()
 
 
 if __name__ == "__main__":

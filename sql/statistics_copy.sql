@@ -1,4 +1,4 @@
 -- Take staged lines as they come. Writes statistics, for the file that file_begin named.
-copy statistics (line_number, email, jyv, badmail, baja, fecha_envio, fecha_open, opens, opens_virales, fecha_click,
-                 clicks, clicks_virales, links, ips, navegadores, plataformas)
+copy statistics (email, jyv, badmail, baja, fecha_envio, fecha_open, opens, opens_virales, fecha_click, clicks,
+                 clicks_virales, links, ips, navegadores, plataformas, line_number)
 from stdin (format csv);

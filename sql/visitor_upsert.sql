@@ -1,10 +1,10 @@
--- Count the visits of file %(file_id)s from line %(first)s on into visitor.
+-- Count the visits of file %(file_id)s into visitor.
 -- Reads statistics, writes visitor, returns how many addresses were new and how many updated.
--- Not to be repeated for the same lines: it runs in the transaction that inserts them.
+-- Not to be repeated for the same rows: it runs in the transaction that inserts them.
 with visits as (
     select email, visit_date(%(visit_event)s, fecha_envio, fecha_open, fecha_click) as visit
     from statistics
-    where file_id = %(file_id)s and line_number >= %(first)s
+    where file_id = %(file_id)s
 ), upserted as (
     insert into visitor as v
     select email, min(visit), max(visit), count(*),

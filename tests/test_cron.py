@@ -61,6 +61,7 @@ def test_cron_starts_the_night_once(crontab: None, night: Night, real: Path) -> 
     (night.folder / "env").write_text(settings)
     # The line as installed, but for the time: the next minute, whichever it is.
     tab = f"ENV_FILE={night.folder}/env\n* * * * * {command}\n"
+    time.sleep(1.1)  # cron takes two changes in one second for one, and may have read the first already
     subprocess.run(["crontab", "-"], input=tab.encode(), check=True)
     deadline = time.monotonic() + 100
     while not night.sql("select 1 from load_run where status = 'done'"):
