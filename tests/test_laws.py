@@ -6,7 +6,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from loader import Loader
 from parts import HEADER
@@ -125,7 +125,26 @@ GARBAGE = st.lists(st.tuples(LINE, ENDS), max_size=12).map(lambda lines: b"".joi
 FILES = st.lists(st.one_of(GARBAGE, GARBAGE.map(lambda garbage: HEADER + garbage)), min_size=1, max_size=4)
 
 
+CORPUS = [
+    b"",
+    b"\x00" * 5000,
+    b"\xef\xbb\xbf",
+    b"\xff\xfe" + "email,jk\n".encode("utf-16-le"),
+    b"PK\x03\x04" + bytes(range(256)) * 20,
+    b"\r" * 3000,
+    HEADER + b'"' * (1 << 20),
+    HEADER + b"," * (1 << 20) + b"\n" + b"," * 14 + b"\n",
+    HEADER + b'","' * 40_000,
+    HEADER + b"a@example.com" + b"\xc3\x28" + b"," * 14,
+    HEADER + "a@example.com,\u202e\u0000,".encode() + b"\n" + "\ud7ff\ufffe\U0010ffff".encode(),
+    HEADER + b"\\.\n\\N,\\N\n{},{}\n" + b'a@example.com,\\.,\\N,{},01/01/0001 00:00,-,0,0,-,0,0,\\,",""",\n',
+    HEADER * 3,
+]
+
+
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(files=CORPUS, rate=1.0)
+@example(files=CORPUS, rate=0.0)
 @given(files=FILES, rate=st.sampled_from([0.0, 0.5, 1.0]))
 def test_hostile_bytes(loader: Loader, files: list[bytes], rate: float) -> None:
     """No crash, conservation on every file, and every rejected line is found again in the zip by file and line number."""

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 import paramiko
 import pytest
-from parts import ROOT, Night, line, report
+from parts import ROOT, Night, OpenSSH, line, report
 
 pytestmark = pytest.mark.xdist_group("mock")  # all enter their keys in one file
 MOCK = ROOT / "sftp-server" / "sftp-mock.py"
@@ -89,37 +90,67 @@ def mock_module() -> ModuleType:
     return module
 
 
-@pytest.fixture
-def hostile_night(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Night]:
-    """A night whose server lists names that no honest one has."""
+@contextmanager
+def served(mock: ModuleType, folder: Path, database: str, **changed: str) -> Iterator[Night]:
+    """A night whose server is a changed mock, in this process."""
+    mock.KNOWN_HOSTS = folder / "known_hosts"
+    night = Night(folder, {"DATABASE_URL": database, "SFTP_REMOTE_DIR": SERVED_AS} | changed)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        mock.pin(mock.host_key(), port)
+        thread = threading.Thread(target=mock.serve, args=(listener, mock.host_key(), night.source))
+        thread.start()
+        night.settings |= {"SFTP_PORT": str(port), "SFTP_KNOWN_HOSTS": str(mock.KNOWN_HOSTS)}
+        yield night
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+def test_hostile_names_are_refused(tmp_path: Path, database: str) -> None:
     mock = mock_module()
-    monkeypatch.setattr(mock, "KNOWN_HOSTS", tmp_path / "known_hosts")
     honest = mock.Folder.list_folder
 
     def list_folder(self, path):
         names = ("report_../../x.txt", "report_/etc/passwd.txt", "report_\n.txt", f"report_{'x' * 300}.txt")
         return honest(self, path) + [paramiko.SFTPAttributes.from_stat(tmp_path.stat(), name) for name in names]
 
-    monkeypatch.setattr(mock.Folder, "list_folder", list_folder)
-    night = Night(tmp_path, {"DATABASE_URL": database, "SFTP_REMOTE_DIR": SERVED_AS})
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        mock.pin(mock.host_key(), port)
-        thread = threading.Thread(target=mock.serve, args=(listener, mock.host_key(), night.source))
-        thread.start()
-        night.settings |= {"SFTP_PORT": str(port), "SFTP_KNOWN_HOSTS": str(tmp_path / "known_hosts")}
-        yield night
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+    mock.Folder.list_folder = list_folder
+    with served(mock, tmp_path, database) as night:
+        night.deliver("report_1.txt", report(line()))
+        before = sorted(night.folder.iterdir())
+        done = night.run()
+        assert done.returncode == 3
+        assert "refused the remote file name 'report_../../x.txt'. Hint: " in done.stderr
+        assert r"'report_\n.txt'" in done.stderr
+        assert done.stderr.count("refused the remote file name") == 4
+        assert night.statuses() == [("report_1.txt", "loaded")]
+        assert set(night.folder.iterdir()) - set(before) <= {night.work, night.backups, night.logs}
 
 
-def test_hostile_names_are_refused(hostile_night: Night) -> None:
-    hostile_night.deliver("report_1.txt", report(line()))
-    before = sorted(hostile_night.folder.iterdir())
-    done = hostile_night.run()
-    assert done.returncode == 3
-    assert "refused the remote file name 'report_../../x.txt'. Hint: " in done.stderr
-    assert r"'report_\n.txt'" in done.stderr
-    assert done.stderr.count("refused the remote file name") == 4
-    assert hostile_night.statuses() == [("report_1.txt", "loaded")]
-    assert set(hostile_night.folder.iterdir()) - set(before) <= {hostile_night.work, hostile_night.backups, hostile_night.logs}
+def test_login_by_password_after_a_key_that_is_refused(tmp_path: Path, database: str, openssh: OpenSSH) -> None:
+    mock = mock_module()
+    asked = []
+
+    class Guarded(mock.Anyone):
+        def get_allowed_auths(self, username):
+            return "publickey,password"
+
+        def check_auth_none(self, username):
+            return paramiko.AUTH_FAILED
+
+        def check_auth_publickey(self, username, key):
+            asked.append("key")
+            return paramiko.AUTH_FAILED
+
+        def check_auth_password(self, username, password):
+            asked.append("password")
+            return paramiko.AUTH_SUCCESSFUL if (username, password) == ("etl", "hunter2") else paramiko.AUTH_FAILED
+
+    mock.Anyone = Guarded
+    login = {"SFTP_USER": "etl", "SFTP_PASSWORD": "hunter2", "SFTP_KEY_FILE": str(openssh.folder / "user_key")}
+    with served(mock, tmp_path, database, **login) as night:
+        night.deliver("report_1.txt", report(line()))
+        done = night.run("extract.py")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert asked == ["key", "password"]
+        assert "hunter2" not in "".join(path.read_text() for path in night.logs.iterdir())
