@@ -1,4 +1,4 @@
-"""Measure the night against what a Postgres expert would write by hand, in alternating runs, and draw the result."""
+"""Measure the night against what a Postgres expert would write by hand, in alternating runs, and print a table."""
 
 import argparse
 import importlib.util
@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from parts import ETL, ROOT, Night, OpenSSH, Postgres
 from rich.console import Console
 from rich.table import Table
+
+from parts import ETL, ROOT, Night, OpenSSH, Postgres
 
 STAGES = ("extract", "transform", "load", "archive")
 GENERATOR = ROOT / "sftp-server" / "make-reports.py"

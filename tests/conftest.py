@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parts import Night, OpenSSH, Postgres
 
+from parts import Night, OpenSSH, Postgres
 from settings import KNOWN, is_misspelt
 
 

@@ -22,8 +22,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from parts import ETL, Night, OpenSSH, Postgres, line, report
 from tqdm import tqdm
+
+from parts import ETL, Night, OpenSSH, Postgres, line, report
 
 STAGES = ("extract", "transform", "load", "archive")
 # Where a stage is killed; at openat as far as it opens for writing.

@@ -5,12 +5,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from parts import execute
-
 import ledger
 from archive import archive
 from database import Database
 from load import load_report, prepare
+from parts import execute
 from settings import Settings
 from transform import stage_report
 from workdir import WorkDir

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+
 from crash import CALLS, NIGHT_SECONDS, STAGES, Ground, Outcome, Point, crash_after, crash_at, difference, points_of
 from parts import Night, OpenSSH, Postgres, need
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from parts import ROOT, Night, need
 
 pytestmark = pytest.mark.xdist_group("crontab")  # there is one of it

@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from parts import ETL, ROOT, execute
 
 from faults import Code
+from parts import ETL, ROOT, execute
 from settings import Settings
 from trouble import Status
 

@@ -2,11 +2,11 @@
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from parts import line
-from test_laws import ADDRESS, FIFTEEN, LINE, joined
 
 from fastpath import ADDRESS_LIMIT, Domains, FastPath, csv_row
+from parts import line
 from records import Visit, parse_line
+from test_laws import ADDRESS, FIFTEEN, LINE, joined
 
 PLAINISH = st.builds(
     "{}@{}".format,

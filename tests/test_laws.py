@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from loader import Loader
-from parts import HEADER
 
 from faults import Fault, storable
 from lines import read_lines
+from loader import Loader
+from parts import HEADER
 from records import Visit, check_header, is_record, parse_line
 
 EVENTS = ("envio", "open", "click")

@@ -6,9 +6,8 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from parts import ROOT
-
 from faults import Code
+from parts import ROOT
 from records import Visit, check_header, parse_line
 
 SCRIPT = ROOT / "sftp-server" / "make-reports.py"

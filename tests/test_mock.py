@@ -14,6 +14,7 @@ from types import ModuleType
 
 import paramiko
 import pytest
+
 from parts import ROOT, Night, OpenSSH, line, report
 
 pytestmark = pytest.mark.xdist_group("mock")  # all enter their keys in one file

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from parts import ETL, Night, OpenSSH, Postgres, line, report
 
 import database
 import outage
 import remote
+from parts import ETL, Night, OpenSSH, Postgres, line, report
 from remote import Remote, Source
 from settings import Settings
 

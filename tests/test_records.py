@@ -1,9 +1,9 @@
 """How a line is read: tables of what goes in and what comes out."""
 
 import pytest
-from parts import HEADER
 
 from faults import Code, Fault, codes, mask, message, storable
+from parts import HEADER
 from records import LINE_LIMIT, Visit, check_header, parse_date, parse_email, parse_line, parse_number
 
 GOOD = ["ana@example.com", "", "", "", "08/02/2013 18:30", "-", "0", "0", "-", "0", "0", "-", "-", "-", "-"]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from parts import ETL, HEADER, Night, OpenSSH, Postgres, execute, free_port, line, report
 
 GOOD = report(line())
