@@ -10,7 +10,7 @@ PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 # A database named in the environment or in .env is the one to prepare; without any it is the embedded one.
-OWN_DATABASE := $(shell { env; cat $(ENV_FILE) 2> /dev/null; } | grep -E '^(export )?(DATABASE_URL|PG[A-Z]+)=.')
+OWN_DATABASE := $(shell { env; cat "$${ENV_FILE:-.env}" 2> /dev/null < /dev/null; } | grep -E '^(export )?(DATABASE_URL|PG[A-Z]+)=.')
 # Local nights see cron's bare environment, so that nothing of a real installation leaks into them.
 BARE := env -i HOME="$$HOME" PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
 CRON_LINE = 2 0 * * * cd $$(printf %q "$$PWD" | sed 's/%/\\%/g') && bash etl/etl.sh &

@@ -36,6 +36,9 @@ def archive(database: Database, work: WorkDir, settings: Settings) -> None:
         synced(folder)
         database.run(ledger.set_archived, in_place)
     reports = {entry: work.report(entry.name) for entry in waiting if entry not in in_place and is_here(entry, work)}
+    for entry in waiting:
+        if entry not in in_place and entry not in reports:
+            log.warning("%s is in the load log, but neither here nor in a zip. Hint: ask the sender for it again.", entry.name)
     if not reports:
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,16 +78,18 @@ def clear(database: Database, work: WorkDir, settings: Settings) -> Status:
                 if settings.delete_source:
                     deleted = retrying(settings.retry_seconds)(remote.delete, Source(entry.name, entry.bytes, entry.mtime))
                     log.info("cleared %s deleted_at_source=%s", entry.name, deleted)
-                    gone.append(entry)
                 if is_here(entry, work):
                     work.report(entry.name).remove()
+                gone.append(entry)
             except Outage:
                 raise
             except StageError as error:  # this file only: the others go on
                 log.error("%s: %s", entry.name, error)
                 trouble = trouble or error
     finally:
-        database.run(ledger.set_source_deleted, gone)
+        if settings.delete_source and gone:
+            synced(work.root)  # a name that came back after a power cut would look like a new delivery
+            database.run(ledger.set_source_deleted, gone)
         remote.close()
     return trouble.status if trouble else Status.DONE
 

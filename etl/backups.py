@@ -12,6 +12,8 @@ from typing import IO
 from ledger import Entry
 from workdir import Report
 
+# What zipfile raises for flipped bits, depending on where they are.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 MANIFEST = "manifest.json"
 ZIP_NAME = "visitas_%Y-%m-%d_%H%M%S.zip"
 
@@ -40,7 +42,7 @@ def flaws(path: Path, entries: list[Entry]) -> Iterator[str]:
                     yield from member_flaws(archive, path, entry)
     except FileNotFoundError:
         yield f"{path.name}: missing"
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
+    except (*DAMAGE, KeyError, ValueError) as error:
         yield f"{path.name}: damaged: {error}"
 
 
@@ -53,5 +55,5 @@ def member_flaws(archive: zipfile.ZipFile, path: Path, entry: Entry) -> Iterator
             yield f"{path.name}: {entry.name} has other bytes than were loaded"
     except KeyError:
         yield f"{path.name}: {entry.name} is missing"
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except DAMAGE as error:
         yield f"{path.name}: {entry.name} is damaged: {error}"

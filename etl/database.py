@@ -107,6 +107,8 @@ class Database:
             raise StageError(
                 Status.POSTGRES, f"Postgres does not allow this: {sentence(error)}.", "is it the right database and user?"
             ) from error
+        except psycopg2.Error as error:
+            raise StageError(Status.POSTGRES, f"Postgres refuses: {sentence(error)}.", "see its log.") from error
         except SystemError as error:  # psycopg2 wraps the loss of a connection in mid-COPY like this
             if not isinstance(error.__cause__, psycopg2.Error):
                 raise

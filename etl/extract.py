@@ -24,11 +24,12 @@ def main(settings: Settings, run: Run) -> Status:
     """Pull what is finished and not here yet; leave the rest for the next run."""
     work = WorkDir(settings)
     remote = Remote(settings)
-    sources, refused = retrying(settings.retry_seconds)(remote.list)
+    listed, refused = retrying(settings.retry_seconds)(remote.list)
+    sources = wanted(listed, settings)
     for name in refused:
         log.warning("refused the remote file name %r. Hint: it would not stay in the work directory; rename it.", name)
     pulled, status = 0, Status.REFUSED if refused else Status.DONE
-    for source in sorted(wanted(sources, settings), key=lambda source: natural(source.name)):
+    for source in sorted(sources, key=lambda source: natural(source.name)):
         if is_ready(source, work.report(source.name).path, settings):
             try:
                 pulled += retrying(settings.retry_seconds)(pull, remote, source, work)
@@ -37,9 +38,10 @@ def main(settings: Settings, run: Run) -> Status:
             except StageError as error:  # this file only: the others go on
                 log.error("%s: %s", source.name, error)
                 status = error.status
+    work.leave([source.name for source in sources if not work.report(source.name).path.exists()])
     remote.close()
     synced(work.root)
-    log.info("pulled files=%d listed=%d refused_names=%d", pulled, len(sources), len(refused))
+    log.info("pulled files=%d listed=%d refused_names=%d", pulled, len(listed), len(refused))
     return status
 
 

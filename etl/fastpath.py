@@ -16,10 +16,11 @@ import csv
 import re
 from collections.abc import Iterable
 
-from records import Visit, parse_email, parse_line
+from records import LINE_LIMIT, Visit, parse_email, parse_line
 
 PLAIN = re.compile(rb"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*@([a-z0-9.-]+)").fullmatch
 ADDRESS_LIMIT = 64  # bytes; the pattern knows nothing of the lengths that standards allow
+TAIL_LIMIT = 256  # bytes of a tail that is worth remembering
 REMEMBERED = 1 << 14  # tails, and domains, at the most
 KNOWN_GOOD = b"a@example.com"
 
@@ -31,7 +32,7 @@ class Tails(dict[bytes, bytes | None]):
         """Ask the full path."""
         visit = parse_line(KNOWN_GOOD + tail)
         row = csv_row(visit)[len(KNOWN_GOOD) :] if isinstance(visit, Visit) else None
-        if len(self) < REMEMBERED:
+        if len(self) < REMEMBERED and len(tail) <= TAIL_LIMIT:
             self[tail] = row
         return row
 
@@ -62,6 +63,8 @@ class FastPath:
         """Return the line as COPY reads it, or None to leave it to the full path."""
         address, comma, tail = line.partition(b",")
         match = PLAIN(address)
+        if len(line) > LINE_LIMIT:
+            return None
         if match and len(address) <= ADDRESS_LIMIT and self.domains[match[1]] and (row := self.tails[comma + tail]):
             return address + row
         return None

@@ -98,9 +98,9 @@ def add_file(cursor: cursor, run: Run, delivery: Delivery, manifest: Manifest, c
     cursor.execute(query("file_add"), asdict(manifest) | delivery._asdict() | {"run_id": run.id} | counts)
 
 
-def notice_gaps(cursor: cursor, run: Run) -> list[str]:
-    """Enter the reports that are missing between those that came; return those that no run had noticed yet."""
-    return [row[0] for row in rows(cursor, "gap_notice", {"run_id": run.id})]
+def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> list[str]:
+    """Enter the reports that are missing between those that came or were left; return those not noticed before."""
+    return [row[0] for row in rows(cursor, "gap_notice", {"run_id": run.id, "left": left})]
 
 
 class Entry(NamedTuple):

@@ -11,7 +11,7 @@ from psycopg2.extensions import cursor
 
 import ledger
 from database import Database, query, sentence
-from faults import Code, Fault, error_row
+from faults import Code, Fault, error_row, exceeds
 from ledger import Run
 from lines import read_lines
 from outage import Outage
@@ -51,10 +51,15 @@ def main(settings: Settings, run: Run) -> Status:
             if outcome in ("refused", "quarantined"):
                 log.warning("%s is %s. Hint: errors, line 1 of that file, says why.", report.name, outcome)
                 status = status or Status.REFUSED
-    if missing := sorted(database.run(ledger.notice_gaps, run), key=natural):
-        log.warning("missing in the consecutive numbers: %s. Hint: ask the sender; each is named once.", ", ".join(missing))
+    database.run(notice_gaps, run, WorkDir(settings).left())
     database.close()
     return status
+
+
+def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> None:
+    """Warn of reports that are missing between those that came, once each; not of those that extract has left for later."""
+    if missing := sorted(ledger.notice_gaps(cursor, run, left), key=natural):
+        log.warning("missing in the consecutive numbers: %s. Hint: ask the sender; each is named once.", ", ".join(missing))
 
 
 def prepare(cursor: cursor, run: Run, settings: Settings) -> None:
@@ -118,18 +123,22 @@ class Insertion:
             rejected = self.insert_errors(report)
             with report.staged("statistics.csv").open("rb") as lines:
                 self.insert_lines(lines, 0, os.fstat(lines.fileno()).st_size, self.rule["file_id"])
-        except FileNotFoundError:
-            rejected = -1
+        except (FileNotFoundError, psycopg2.DataError):  # lines that Postgres refuses do not get here, only staged errors
+            raise self.damaged(report) from None
         if self.refused:
             self.keep_refused(report)
             self.count_visitors_anew()
         if (self.loaded + len(self.refused), rejected) != (manifest.rows_accepted, manifest.error_rows):
-            report.staged("manifest.json").unlink()
-            raise StageError(
-                Status.DISK,
-                f"the files staged from {report.name} are damaged.",
-                "nothing of it was loaded; the next run stages it again.",
-            )
+            raise self.damaged(report)
+
+    def damaged(self, report: Report) -> StageError:
+        """Have the report staged again and return the trouble."""
+        report.staged("manifest.json").unlink(missing_ok=True)
+        return StageError(
+            Status.DISK,
+            f"the files staged from {report.name} are damaged.",
+            "nothing of it was loaded; the next run stages it again.",
+        )
 
     def insert_errors(self, report: Report) -> int:
         """Insert the rows staged for errors and return how many there were."""
@@ -139,7 +148,7 @@ class Insertion:
 
     def is_too_faulty(self, manifest: Manifest, max_error_rate: float) -> bool:
         """Return whether what Postgres refused is what makes the report exceed MAX_ERROR_RATE."""
-        return manifest.status == "loaded" and manifest.rows_read - self.loaded > max_error_rate * manifest.rows_read
+        return manifest.status == "loaded" and exceeds(manifest.rows_read - self.loaded, manifest.rows_read, max_error_rate)
 
     def quarantine(self, report: Report, manifest: Manifest) -> None:
         """Keep nothing of the report but its faults."""
@@ -170,7 +179,7 @@ class Insertion:
         except psycopg2.Error as error:
             if (error.pgcode or "")[:2] not in ROW_CLASSES:
                 raise
-            self.cursor.execute("rollback to savepoint lines")
+            self.cursor.execute("rollback to savepoint lines; release savepoint lines")
             if middle := middle_of(lines, start, end):
                 self.insert_lines(lines, start, middle, PIECE)
                 self.insert_lines(lines, middle, end, PIECE)

@@ -12,6 +12,7 @@ import settings
 from database import Database, dsn, query
 from settings import ROOT, DatabaseSettings
 from stage import survive
+from trouble import StageError, Status
 
 
 def migrate(settings: DatabaseSettings) -> list[str]:
@@ -19,6 +20,11 @@ def migrate(settings: DatabaseSettings) -> list[str]:
     database = Database(settings)
     with database.transaction() as cursor:
         cursor.execute(query("migrate_lock"))
+        cursor.execute("show server_encoding")
+        if (encoding := cursor.fetchone()) != ("UTF8",):
+            raise StageError(
+                Status.POSTGRES, f"the database's encoding is {encoding}, not UTF8.", "create it with encoding 'UTF8'."
+            )
         # yoyo's own lock outlives a killed process; under ours it can only be such a leftover.
         parameters = cursor.connection.get_dsn_parameters() | parse_dsn(dsn(settings))  # with what PG* say
         backend = get_backend("postgresql:///?" + urlencode(parameters))

@@ -16,6 +16,7 @@ from tqdm import tqdm
 import ledger
 import logs
 import settings
+from backups import flaws
 from database import Database, query
 from ledger import Entry, Run
 from load import load_report
@@ -23,31 +24,35 @@ from migrate import migrate
 from settings import Settings
 from stage import survive
 from transform import stage_report
-from trouble import Status
+from trouble import StageError, Status
 from workdir import WorkDir
 
 
 def main(live: Settings) -> Status:
     """Restore, compare, print both sides; DISK if they differ. The scratch database goes in the end."""
-    name = f"visitas_drill_{os.getpid()}"
     database = Database(live)
     zips = database.run(ledger.archived_entries)
     as_of, visit_event = database.run(ledger.one, "basis") or (live.as_of, live.visit_event)
-    database.command(f"create database {name}")
+    for flaw in (flaw for name, entries in zips.items() for flaw in flaws(live.backup_dir / name, entries)):
+        database.close()
+        raise StageError(Status.DISK, f"the backups are not sound: {flaw}.", "make verify-backups says all that is wrong.")
+    scratch_name = f"visitas_drill_{os.getpid()}"
+    database.command(f"create database {scratch_name}")
     try:
         with tempfile.TemporaryDirectory() as folder:
             scratch = live.model_copy(
                 update={
-                    "database_url": SecretStr(make_dsn(live.database_url.get_secret_value(), dbname=name)),
+                    "database_url": SecretStr(make_dsn(live.database_url.get_secret_value(), dbname=scratch_name)),
                     "work_dir": Path(folder) / "work",
                     "as_of": as_of,
                     "visit_event": visit_event,
+                    "max_error_rate": 1.0,
                 }
             )
             restored = restore(zips, scratch, database.run(ledger.rows, "drill_refused"))
         return compare(database.run(contents), restored)
     finally:
-        database.command(f"drop database {name}")
+        database.command(f"drop database {scratch_name} with (force)")
         database.close()
 
 

@@ -36,7 +36,8 @@ class DatabaseSettings(BaseSettings):
             parts = parse_dsn(url.get_secret_value())
             # A password with an unescaped @ or / ends up in these, and from there in messages.
             ports = parts.get("port", "").split(",")
-            sound = "@" not in parts.get("host", "") and all(port.isdecimal() for port in ports if port)
+            names = parts.get("host", "") + parts.get("dbname", "")
+            sound = "@" not in names and all(port.isdecimal() for port in ports if port)
         except psycopg2.ProgrammingError:  # its message repeats the password
             sound = False
         if not sound:

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import IO, NamedTuple
 
 from fastpath import FastPath, csv_row
-from faults import Code, ErrorRow, Fault, error_row
+from faults import Code, ErrorRow, Fault, error_row, exceeds
 from ledger import Run
 from lines import read_blocks
 from records import Visit, check_header, is_record, parse_line
@@ -94,7 +94,7 @@ def split_report(source: IO[bytes], statistics: IO[bytes], errors: IO[bytes], ma
         accepted += len(rows)
         read += len(rows) + len(rejects)
         number += len(lines)
-    if read - accepted > max_error_rate * read:
+    if exceeds(read - accepted, read, max_error_rate):
         sheet.clear()
         bad.writerow(error_row(1, [Fault(Code.ERROR_RATE, value=f"{read - accepted} of {read}")], header))
         return Tally("quarantined", read, 0, read - accepted + 1)

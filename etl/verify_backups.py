@@ -17,8 +17,10 @@ def main(settings: Settings) -> Status:
     """Print every flaw, then a closing line; DISK if there was any."""
     database = Database(settings)
     zips = database.run(ledger.archived_entries)
+    unzipped = [entry.name for entry in database.run(ledger.open_entries) if not entry.archived]
     database.close()
     found = [flaw for name, entries in zips.items() for flaw in flaws(settings.backup_dir / name, entries)]
+    found += [f"{name}: in the load log, but in no zip" for name in unzipped]
     known = {settings.backup_dir / name for name in zips}
     found += [f"{path.name}: not in the load log" for path in sorted(settings.backup_dir.glob("*.zip")) if path not in known]
     for flaw in found:

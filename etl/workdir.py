@@ -89,6 +89,19 @@ class WorkDir:
         """Return the report of that name, which need not exist yet."""
         return Report(self.root / name)
 
+    def left(self) -> list[str]:
+        """Return the names that the last extract saw at the source and left for the next run."""
+        path = self.root / ".left"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def leave(self, names: list[str]) -> None:
+        """Say what was left for the next run."""
+        if names:
+            with written(self.root / ".left") as file:
+                file.write("\n".join(names).encode())
+        else:
+            (self.root / ".left").unlink(missing_ok=True)
+
     def _names(self) -> Iterator[str]:
         with os.scandir(self.root) as entries:
             for entry in entries:

@@ -1,4 +1,5 @@
 -- Enter the reports missing between the numbers that came: 7, 9: where is 8? Returns those not noticed before.
+-- Those in %(left)s are at the source and left for the next run: they are not missing.
 -- Reads load_file, writes load_gap. Safe to repeat. A jump of more than 1000 is a new numbering, not a gap.
 with numbered as (
     select distinct coalesce(part[1], '') as head, part[2] as digits, part[2]::bigint as number, part[3] as tail
@@ -9,8 +10,9 @@ with numbered as (
     from numbered
 )
 insert into load_gap (name, run_id)
-select distinct head || lpad(missing::text, greatest(length(missing::text), length(digits)), '0') || tail, %(run_id)s
-from neighbours, generate_series(number + 1, next_number - 1) as missing
-where next_number - number <= 1000
+select distinct name, %(run_id)s
+from neighbours, generate_series(number + 1, next_number - 1) as missing,
+     lateral (select head || lpad(missing::text, greatest(length(missing::text), length(digits)), '0') || tail as name) as named
+where next_number - number <= 1000 and name <> all(%(left)s::text[])
 on conflict (name) do nothing
 returning name;

@@ -197,7 +197,9 @@ class Night:
     def left_in_work(self) -> list[str]:
         """The names of what lies in the work directory, the lock file aside."""
         return sorted(
-            str(path.relative_to(self.work)) for path in self.work.rglob("*") if path.is_file() and path.name != ".lock"
+            str(path.relative_to(self.work))
+            for path in self.work.rglob("*")
+            if path.is_file() and path.name not in (".lock", ".left")
         )
 
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import ledger
+from backups import flaws
+from database import Database
 from loader import Loader
 from parts import ETL, line, report
 
@@ -57,6 +60,27 @@ def test_restore_drill(loader: Loader) -> None:
     assert "report_1.txt " in drill.stdout
     assert drill.stdout.endswith("2 differences.\n")
     assert loader.sql("select count(*) from pg_database where datname like 'visitas_drill%%'") == [(0,)]
+
+
+def test_a_loaded_report_in_no_zip_is_missed(loader: Loader) -> None:
+    loader.load([report(line())], date(2013, 2, 15), "envio")
+    found = command(loader, "verify_backups.py")
+    assert found.returncode == 13
+    assert "report_1.txt: in the load log, but in no zip\n" in found.stdout
+
+
+def test_flipped_bits_are_damage(loader: Loader) -> None:
+    loader.night([report(line())])
+    (path,) = (loader.folder / "bckp").iterdir()
+    good = path.read_bytes()
+    (entries,) = Database(loader.settings()).run(ledger.archived_entries).values()
+    harmless = 0
+    for position in range(len(good)):
+        path.write_bytes(good[:position] + bytes([good[position] ^ 0x01]) + good[position + 1 :])
+        harmless += not [*flaws(path, entries)]
+    assert harmless < len(good) / 4  # dates and attributes in the zip's own directory say nothing of the content
+    path.write_bytes(good)
+    assert [*flaws(path, entries)] == []
 
 
 def test_verify_backups(loader: Loader) -> None:

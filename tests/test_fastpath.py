@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from fastpath import ADDRESS_LIMIT, Domains, FastPath, csv_row
 from parts import line
-from records import Visit, parse_line
+from records import LINE_LIMIT, Visit, parse_line
 from test_laws import ADDRESS, FIFTEEN, LINE, joined
 
 PLAINISH = st.builds(
@@ -71,6 +71,16 @@ def test_it_leaves_the_rest() -> None:
         assert fast_path.row(line(address).rstrip()) is None
     assert fast_path.row(line(envio="31/02/2013 10:00").rstrip()) is None
     assert fast_path.row(b"ana@example.com") is None
+
+
+def test_it_leaves_a_line_that_is_too_long() -> None:
+    start = line("a.rather.long.address@example.com").rstrip(b"\r\n-")
+    room = LINE_LIMIT - len(start)
+    assert FastPath().row(start + b"x" * room) is not None
+    assert FastPath().row(start + b"x" * (room + 1)) is None
+    fast_path = FastPath()
+    fast_path.row(start + b"x" * room)
+    assert not fast_path.tails  # too long to remember
 
 
 def test_memory_is_bounded() -> None:

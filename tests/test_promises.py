@@ -145,6 +145,29 @@ def test_a_gap_is_reported_once(night: Night) -> None:
     assert night.run().stderr == ""
 
 
+def test_a_report_still_being_written_is_no_gap(night: Night) -> None:
+    for number in (7, 8, 9):
+        path = night.deliver(f"report_{number}.txt", report(*good(1, number)))
+        os.utime(path, (1, 1) if number != 8 else None)
+    assert night.run(MIN_AGE_SECONDS="60").stderr == ""
+    assert night.run().stderr == ""
+    assert [name for name, _ in night.statuses()] == ["report_7.txt", "report_9.txt", "report_8.txt"]
+
+
+def test_exactly_the_rate_is_not_above_it(night: Night) -> None:
+    night.deliver("report_1.txt", report(*good(71), *[b"x\r\n"] * 29))
+    assert night.run(MAX_ERROR_RATE="0.29").returncode == 0
+    assert night.statuses() == [("report_1.txt", "loaded")]
+
+
+def test_thousands_of_refused_lines(night: Night) -> None:
+    night.sql("alter table statistics add constraint no_odd_people check (email !~ 'odd')")
+    night.deliver("report_1.txt", report(*(line(f"odd{number}@example.com") for number in range(9000)), *good(3)))
+    done = night.run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert night.sql("select rows_loaded, rows_rejected from load_file") == [(3, 9000)]
+
+
 def test_a_killed_run_is_marked_crashed_and_leaves_no_lock(night: Night) -> None:
     night.deliver("report_1.txt", report(*good(3)))
     night.sql("create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(1); return new; end'")

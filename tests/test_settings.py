@@ -72,7 +72,9 @@ def test_all_problems_at_once(environment: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in said
 
 
-@pytest.mark.parametrize("url", ["postgresql://etl:hun@ter2@h/db", "postgresql://etl:hun/ter2@h/db", "host=h port=x"])
+@pytest.mark.parametrize(
+    "url", ["postgresql://etl:hun@ter2@h/db", "postgresql://etl:hun/ter2@h/db", "postgresql://u:a@b/ter2@h/db", "host=h port=x"]
+)
 def test_passwords_that_need_escaping(environment: pytest.MonkeyPatch, url: str) -> None:
     environment.setenv("DATABASE_URL", url)
     said = complaint()
