@@ -7,7 +7,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from parts import ETL, ROOT, Night, OpenSSH, Postgres
+from parts import ETL, ROOT, Night, OpenSSH, Postgres, servers
 
 STAGES = ("extract", "transform", "load", "archive")
 GENERATOR = ROOT / "sftp-server" / "make-reports.py"
@@ -174,18 +173,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured; the median counts (%(default)s)")
     runs = range(parser.parse_args().runs)
-    os.environ["ENV_FILE"] = "/dev/null"
-    with tempfile.TemporaryDirectory(prefix="v") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "ssh").mkdir()
-        postgres, openssh = Postgres(folder / "pg"), OpenSSH(folder / "ssh")
-        openssh.start()
-        try:
-            Console().print(table(Bench(folder, postgres, openssh), runs))
-        finally:
-            openssh.stop()
-            postgres.stop()
+    with servers() as (folder, postgres, openssh):
+        Console().print(table(Bench(folder, postgres, openssh), runs))
 
 
 def table(bench: Bench, runs: range) -> Table:

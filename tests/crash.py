@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from parts import ETL, Night, OpenSSH, Postgres, line, report
+from parts import ETL, Night, OpenSSH, Postgres, line, report, servers
 
 STAGES = ("extract", "transform", "load", "archive")
 # Where a stage is killed; at openat as far as it opens for writing.
@@ -208,18 +207,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--random", type=int, default=100, help="kills at random times (%(default)s)")
     arguments = parser.parse_args()
-    os.environ["ENV_FILE"] = "/dev/null"
-    with tempfile.TemporaryDirectory(prefix="v") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "ssh").mkdir()
-        postgres, openssh = Postgres(folder / "pg"), OpenSSH(folder / "ssh")
-        openssh.start()
-        try:
-            sys.exit(run_all(Ground(folder, postgres, openssh), arguments.random))
-        finally:
-            openssh.stop()
-            postgres.stop()
+    with servers() as (folder, postgres, openssh):
+        sys.exit(run_all(Ground(folder, postgres, openssh), arguments.random))
 
 
 def run_all(ground: Ground, random_kills: int) -> int:

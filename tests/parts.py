@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +219,20 @@ def line(email: str = "ana@example.com", envio: str = "08/02/2013 18:30", opened
 def report(*lines: bytes) -> bytes:
     """A report of these lines."""
     return HEADER + b"".join(lines)
+
+
+@contextmanager
+def servers() -> Iterator[tuple[Path, Postgres, OpenSSH]]:
+    """A folder with room for nights, and the two servers of them all: for the commands that are no tests."""
+    os.environ["ENV_FILE"] = "/dev/null"
+    with tempfile.TemporaryDirectory(prefix="v") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "ssh").mkdir()
+        postgres, openssh = Postgres(folder / "pg"), OpenSSH(folder / "ssh")
+        openssh.start()
+        try:
+            yield folder, postgres, openssh
+        finally:
+            openssh.stop()
+            postgres.stop()
