@@ -13,6 +13,8 @@ PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 OWN_DATABASE := $(shell { env; cat "$${ENV_FILE:-.env}" 2> /dev/null < /dev/null; } | grep -E '^(export )?(DATABASE_URL|PG[A-Z]+)=.')
 # Local nights see cron's bare environment, so that nothing of a real installation leaks into them.
 BARE := env -i HOME="$$HOME" PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
+# What looks at an installation looks at the one that .env describes; without one, at what `make testing` left.
+LOOK := ENV_FILE=$(or $(ENV_FILE),$(if $(wildcard .env),.env,.local/testing.env)) $(PYTHON)
 CRON_LINE = 2 0 * * * cd $$(printf %q "$$PWD" | sed 's/%/\\%/g') && bash etl/etl.sh &
 
 .PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop verify-backups restore-drill schedule unschedule test \
@@ -59,10 +61,10 @@ postgres-stop: .venv/postgres ## Stop the embedded database
 	$(PYTHON) sql/local-postgres.py stop
 
 verify-backups: .venv/etl ## Compare every backup zip with its manifest and the load log
-	$(PYTHON) etl/verify_backups.py
+	$(LOOK) etl/verify_backups.py
 
 restore-drill: .venv/etl ## Load all backups into a scratch database and compare it with the live one
-	$(PYTHON) etl/restore_drill.py
+	$(LOOK) etl/restore_drill.py
 
 schedule: ## Install the cron line: every night at 00:02
 	command -v crontab > /dev/null || { echo "cron is missing. Install it: sudo apt install cron" >&2; exit 1; }
