@@ -1,6 +1,5 @@
 """Show what the last run did: each report and what became of it, and where its zip lies."""
 
-import argparse
 import sys
 from typing import NamedTuple
 
@@ -10,11 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 import ledger
-import logs
-import settings
 from database import Database
 from settings import Settings
-from stage import survive
+from stage import own_command
 
 WIDTH = 100  # columns where no terminal says
 
@@ -90,6 +87,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    logs.to_stderr("digest")
-    sys.exit(survive(lambda: main(settings.load(Settings))))
+    own_command("digest", main, Settings)

@@ -1,17 +1,13 @@
 """Bring the database's schema up to date: apply the migrations in sql/migrations that it lacks."""
 
-import argparse
-import sys
 from urllib.parse import urlencode
 
 from psycopg2.extensions import parse_dsn
 from yoyo import get_backend, read_migrations
 
-import logs
-import settings
 from database import Database, dsn, query
 from settings import ROOT, DatabaseSettings
-from stage import survive
+from stage import own_command
 from trouble import StageError, Status
 
 
@@ -42,6 +38,4 @@ def main(settings: DatabaseSettings) -> None:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    logs.to_stderr("migrate")
-    sys.exit(survive(lambda: main(settings.load(DatabaseSettings))))
+    own_command("migrate", main, DatabaseSettings)

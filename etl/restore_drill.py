@@ -1,9 +1,7 @@
 """Prove that the backups restore: load every zip into an empty scratch database and compare it with the live one."""
 
-import argparse
 import os
 import shutil
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -14,15 +12,13 @@ from pydantic import SecretStr
 from tqdm import tqdm
 
 import ledger
-import logs
-import settings
 from backups import flaws
 from database import Database, query
 from ledger import Entry, Run
 from load import load_report
 from migrate import migrate
 from settings import Settings
-from stage import survive
+from stage import own_command
 from transform import stage_report
 from trouble import StageError, Status
 from workdir import WorkDir
@@ -104,6 +100,4 @@ def compare(live: dict[str, Any], restored: dict[str, Any]) -> Status:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    logs.to_stderr("restore-drill")
-    sys.exit(survive(lambda: main(settings.load(Settings))))
+    own_command("restore-drill", main, Settings)

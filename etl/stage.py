@@ -14,7 +14,7 @@ import logs
 import settings
 from ledger import Run
 from lock import Hold, held
-from settings import Settings
+from settings import Kind, Settings
 from trouble import StageError, Status
 
 INTERRUPTED = 130  # as a shell says of a command ended by Ctrl-C
@@ -37,6 +37,14 @@ def own_process(name: str, main: Main) -> NoReturn:
     logs.to_stderr(name)
     os.umask(0o077)  # reports and zips hold people's addresses: they are this user's only
     sys.exit(survive(lambda: run_in_lock(name, main, settings.load(Settings))))
+
+
+def own_command(name: str, main: Callable[[Kind], int | None], kind: type[Kind]) -> NoReturn:
+    """Run a command for people: no lock, no log file, and no waiting for a server that is not there."""
+    argparse.ArgumentParser(description=sys.modules["__main__"].__doc__).parse_args()
+    logs.to_stderr(name)
+    os.environ["RETRY_SECONDS"] = "0"
+    sys.exit(survive(lambda: main(settings.load(kind))))
 
 
 def run_in_lock(name: str, main: Main, settings: Settings) -> int:

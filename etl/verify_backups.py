@@ -1,15 +1,10 @@
 """Read every backup zip and compare it with its manifest and the load log; say what is missing or damaged."""
 
-import argparse
-import sys
-
 import ledger
-import logs
-import settings
 from backups import flaws
 from database import Database
 from settings import Settings
-from stage import survive
+from stage import own_command
 from trouble import Status
 
 
@@ -30,6 +25,4 @@ def main(settings: Settings) -> Status:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    logs.to_stderr("verify-backups")
-    sys.exit(survive(lambda: main(settings.load(Settings))))
+    own_command("verify-backups", main, Settings)
