@@ -12,7 +12,8 @@ from typing import IO
 from ledger import Entry
 from workdir import Report
 
-# What zipfile raises for flipped bits, depending on where they are.
+# What zipfile raises for flipped bits, depending on where they are: NotImplementedError where they name an unknown
+# compression, RuntimeError where they say encrypted, OSError where they point outside of the file.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 MANIFEST = "manifest.json"
 ZIP_NAME = "visitas_%Y-%m-%d_%H%M%S.zip"
