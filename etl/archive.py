@@ -7,8 +7,10 @@ from pathlib import Path
 import ledger
 from backups import ZIP_NAME, flaws, write_zip
 from database import Database
+from lanes import side_by_side
 from ledger import Entry, Run
 from outage import Outage, retrying
+from progress import progress
 from remote import Remote, Source
 from settings import Settings
 from stage import own_process
@@ -47,9 +49,11 @@ def archive(database: Database, work: WorkDir, settings: Settings) -> None:
     path = free_path(folder, settings)
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("xb") as file:
-            write_zip(file, reports)
-        for flaw in flaws(part, list(reports)):
+        with progress("archive", 2 * sum(entry.bytes for entry in reports)):  # written, and read back
+            with part.open("xb") as file:
+                write_zip(file, reports)
+            found = list(flaws(part, list(reports)))
+        for flaw in found:
             raise StageError(
                 Status.DISK,
                 f"the new zip does not give back what was loaded: {flaw}.",
@@ -70,28 +74,32 @@ def archive(database: Database, work: WorkDir, settings: Settings) -> None:
 def clear(database: Database, work: WorkDir, settings: Settings) -> Status:
     """Remove archived reports at the source, if they are to be deleted there, and from the work directory."""
     archived = [entry for entry in database.run(ledger.open_entries) if entry.archived]
-    remote = Remote(settings)
-    gone, trouble = [], None
+    gone = []
+
+    def clear_safely(lane: Remote, entry: Entry) -> Status:
+        try:
+            if settings.delete_source:
+                deleted = retrying(settings.retry_seconds)(lane.delete, Source(entry.name, entry.bytes, entry.mtime))
+                log.info("cleared %s deleted_at_source=%s", entry.name, deleted)
+        except Outage:
+            raise
+        except StageError as error:  # this file only: the others go on
+            log.error("%s: %s", entry.name, error)
+            return error.status
+        if is_here(entry, work):
+            work.report(entry.name).remove()
+        gone.append(entry)
+        return Status.DONE
+
+    lanes = Remote(settings).lanes(len(archived) if settings.delete_source else 0)
     try:
-        for entry in archived:
-            try:
-                if settings.delete_source:
-                    deleted = retrying(settings.retry_seconds)(remote.delete, Source(entry.name, entry.bytes, entry.mtime))
-                    log.info("cleared %s deleted_at_source=%s", entry.name, deleted)
-                if is_here(entry, work):
-                    work.report(entry.name).remove()
-                gone.append(entry)
-            except Outage:
-                raise
-            except StageError as error:  # this file only: the others go on
-                log.error("%s: %s", entry.name, error)
-                trouble = trouble or error
+        return max(side_by_side(lanes, clear_safely, archived), default=Status.DONE)
     finally:
         if settings.delete_source and gone:
             synced(work.root)  # a name that came back after a power cut would look like a new delivery
             database.run(ledger.set_source_deleted, gone)
-        remote.close()
-    return trouble.status if trouble else Status.DONE
+        for lane in lanes:
+            lane.close()
 
 
 def is_in_place(entry: Entry, waiting: list[Entry], folder: Path) -> bool:

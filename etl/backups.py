@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import IO
 
 from ledger import Entry
+from progress import advance, watched
 from workdir import Report
 
 # What zipfile raises for flipped bits, depending on where they are: NotImplementedError where they name an unknown
 # compression, RuntimeError where they say encrypted, OSError where they point outside of the file.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 MANIFEST = "manifest.json"
+BLOCK = 1 << 18  # bytes
 ZIP_NAME = "visitas_%Y-%m-%d_%H%M%S.zip"
 
 
@@ -23,7 +26,10 @@ def write_zip(file: IO[bytes], reports: dict[Entry, Report]) -> None:
     """Write the reports and their manifest as a zip that is on the disk when this returns."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
         for report in reports.values():
-            archive.write(report.path, report.name)
+            member = zipfile.ZipInfo.from_file(report.path, report.name, strict_timestamps=False)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            with report.path.open("rb") as source, archive.open(member, "w") as target:
+                shutil.copyfileobj(watched(source), target, BLOCK)
         archive.writestr(MANIFEST, json.dumps([entry.manifest() for entry in reports], indent=1))
     file.flush()
     os.fsync(file.fileno())
@@ -41,6 +47,7 @@ def flaws(path: Path, entries: list[Entry]) -> Iterator[str]:
                     yield f"{path.name}: {name} is not in the load log"
                 for entry in entries:
                     yield from member_flaws(archive, path, entry)
+                    advance(entry.bytes)
     except FileNotFoundError:
         yield f"{path.name}: missing"
     except (*DAMAGE, KeyError, ValueError) as error:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import ledger
 from database import Database
+from lanes import side_by_side
 from ledger import Run
 from outage import Outage, retrying
-from remote import Remote, Source
+from progress import advance, progress
+from remote import Changed, Remote, Source
 from settings import Settings
 from stage import own_process
 from trouble import StageError, Status
@@ -28,21 +30,29 @@ def main(settings: Settings, run: Run) -> Status:
     sources = wanted(listed, settings)
     for name in refused:
         log.warning("refused the remote file name %r. Hint: it would not stay in the work directory; rename it.", name)
-    pulled, status = 0, Status.REFUSED if refused else Status.DONE
-    for source in sorted(sources, key=lambda source: natural(source.name)):
-        if is_ready(source, work.report(source.name).path, settings):
-            try:
-                pulled += retrying(settings.retry_seconds)(pull, remote, source, work)
-            except Outage:
-                raise
-            except StageError as error:  # this file only: the others go on
-                log.error("%s: %s", source.name, error)
-                status = error.status
-    work.leave([source.name for source in sources if not work.report(source.name).path.exists()])
-    remote.close()
+    ready = [source for source in sources if is_ready(source, work.report(source.name).path, settings)]
+    ready.sort(key=lambda source: natural(source.name))
+
+    def pull_safely(lane: Remote, source: Source) -> Status:
+        try:
+            retrying(settings.retry_seconds)(pull, lane, source, work)
+        except Outage:
+            raise
+        except StageError as error:  # this file only: the others go on
+            log.error("%s: %s", source.name, error)
+            return error.status
+        return Status.DONE
+
+    lanes = remote.lanes(len(ready))
+    with progress("extract", sum(source.size for source in ready)):
+        status = max(side_by_side(lanes, pull_safely, ready), default=Status.DONE)
+    for lane in lanes:
+        lane.close()
+    missing = [source.name for source in sources if not work.report(source.name).path.exists()]
+    work.leave(missing)
     synced(work.root)
-    log.info("pulled files=%d listed=%d refused_names=%d", pulled, len(listed), len(refused))
-    return status
+    log.info("listed=%d refused_names=%d ready=%d left=%d", len(listed), len(refused), len(ready), len(missing))
+    return status or (Status.REFUSED if refused else Status.DONE)
 
 
 def wanted(sources: list[Source], settings: Settings) -> list[Source]:
@@ -70,32 +80,23 @@ def is_ready(source: Source, path: Path, settings: Settings) -> bool:
     return age >= settings.min_age_seconds
 
 
-def pull(remote: Remote, source: Source, work: WorkDir) -> bool:
-    """Pull one file, or leave it if it is not what was listed; return whether it is here.
+def pull(remote: Remote, source: Source, work: WorkDir) -> None:
+    """Pull one file, or leave it if it is not what was listed any more.
 
     It keeps its time at the source: size and time tell later whether the source still is this file.
     """
     try:
         with written(work.report(source.name).path) as file:
-            if remote.look(source.name) != source:
-                raise Changed("it changed since it was listed")
-            size = sum(map(file.write, remote.read(source)))
-            if remote.look(source.name) != source:
-                raise Changed("it changed while it was read")
-            if size != source.size:
-                raise Changed(f"the server lists {source.size} bytes but gives {size}")
+            for block in remote.read(source):
+                file.write(block)
+                advance(len(block))
             file.flush()
             os.utime(file.fileno(), (source.mtime, source.mtime))
             os.fsync(file.fileno())
     except Changed as reason:
         log.warning("left %s for the next run: %s", source.name, reason)
-        return False
-    log.info("pulled %s bytes=%d", source.name, size)
-    return True
-
-
-class Changed(Exception):
-    """The source is not the file that was listed."""
+    else:
+        log.info("pulled %s bytes=%d", source.name, source.size)
 
 
 if __name__ == "__main__":

@@ -77,11 +77,13 @@ def codes(faults: Sequence[Fault]) -> list[Code]:
 
 def mask(text: str) -> str:
     """Return the text with every mailbox cut to its first letter: ``a…@yahoo.com``."""
-    return MAILBOX.sub(r"\1…@", text)
+    return MAILBOX.sub(r"\1…@", text) if "@" in text else text
 
 
 def printable(text: str) -> str:
     """Return the text with control characters and lone surrogates as Python escapes."""
+    if text.isascii() and text.isprintable():
+        return text
     return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -82,20 +82,24 @@ def one(cursor: cursor, statement: str, values: dict[str, Any] | None = None) ->
 class Delivery(NamedTuple):
     """What the load log knows about a report that is about to be loaded."""
 
-    file_id: int  # the id that it gets
     known: bool  # this very delivery is in the log: an earlier run committed it
     loaded: bool  # the same bytes have been loaded before, under whatever name
     name_reused: bool  # another content has come under this name
 
 
-def begin_file(cursor: cursor, manifest: Manifest) -> Delivery:
-    """Return what is known of the report; rows copied from here on belong to its file id."""
-    return Delivery(*one(cursor, "file_begin", asdict(manifest)))
+def reserve_ids(cursor: cursor, count: int) -> list[int]:
+    """Return new file ids, ascending."""
+    return [row[0] for row in rows(cursor, "file_ids", {"count": count})]
 
 
-def add_file(cursor: cursor, run: Run, delivery: Delivery, manifest: Manifest, counts: dict[str, int]) -> None:
-    """Enter the report; ``counts`` are the row and visitor counts of load_file."""
-    cursor.execute(query("file_add"), asdict(manifest) | delivery._asdict() | {"run_id": run.id} | counts)
+def look(cursor: cursor, manifest: Manifest) -> Delivery:
+    """Return what is known of the report."""
+    return Delivery(*one(cursor, "file_look", vars(manifest)))
+
+
+def add_file(cursor: cursor, run: Run, delivery: Delivery, manifest: Manifest, values: dict[str, int]) -> None:
+    """Enter the report; ``values`` are its file id and the row and visitor counts of load_file."""
+    cursor.execute(query("file_add"), vars(manifest) | delivery._asdict() | {"run_id": run.id} | values)
 
 
 def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> list[str]:

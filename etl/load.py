@@ -3,7 +3,7 @@
 import logging
 import os
 from dataclasses import replace
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import psycopg2
 from psycopg2 import errorcodes
@@ -12,14 +12,17 @@ from psycopg2.extensions import cursor
 import ledger
 from database import Database, query, sentence
 from faults import Code, Fault, error_row, exceeds
+from lanes import side_by_side
 from ledger import Run
 from lines import read_lines
 from outage import Outage
+from progress import progress, watched
 from settings import Settings
 from stage import own_process
 from trouble import StageError, Status
 from workdir import Manifest, Report, WorkDir, natural
 
+LANES = 2  # connections that load at the same time
 COPY_BLOCK = 1 << 18  # bytes
 PIECE = 0  # the file id of lines that are inserted piece by piece
 # SQLSTATE classes of a refusal that is about the row: anything else is about the server or the program.
@@ -35,23 +38,10 @@ log = logging.getLogger("etl.load")
 
 def main(settings: Settings, run: Run) -> Status:
     """Load what is staged and, with or without it, bring the counters to the as-of date."""
+    work = WorkDir(settings)
+    status = load_reports(work.reports(), run, settings)
     database = Database(settings)
-    status = Status.DONE
-    database.run(prepare, run, settings)
-    for report in WorkDir(settings).reports():
-        if manifest := report.manifest():
-            try:
-                outcome = database.run(load_report, report, manifest, run, settings)
-            except Outage:
-                raise
-            except StageError as error:  # this file only: the others go on
-                log.error("%s: %s", report.name, error)
-                status = error.status
-                continue
-            if outcome in ("refused", "quarantined"):
-                log.warning("%s is %s. Hint: errors, line 1 of that file, says why.", report.name, outcome)
-                status = status or Status.REFUSED
-    database.run(notice_gaps, run, WorkDir(settings).left())
+    database.run(notice_gaps, run, work.left())
     database.close()
     return status
 
@@ -62,9 +52,56 @@ def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> None:
         log.warning("missing in the consecutive numbers: %s. Hint: ask the sender; each is named once.", ", ".join(missing))
 
 
+class Staged(NamedTuple):
+    """A report that is ready to be loaded."""
+
+    report: Report
+    manifest: Manifest
+    file_id: int  # the id that it gets
+
+
+def load_reports(reports: list[Report], run: Run, settings: Settings) -> Status:
+    """Load those that are staged and return the gravest status; raise Outage once waiting has not helped.
+
+    Postgres works on LANES of them at a time. Copies of one another are loaded one after the other.
+    """
+    manifests = [(report, manifest) for report in reports if (manifest := report.manifest())]
+    lanes = [Database(settings) for _ in range(LANES)]
+    lanes[0].run(prepare, run, settings)
+    twins: dict[str, list[Staged]] = {}
+    for known, file_id in zip(manifests, lanes[0].run(ledger.reserve_ids, len(manifests)), strict=True):
+        staged = Staged(*known, file_id)
+        twins.setdefault(staged.manifest.sha256, []).append(staged)
+
+    def load_twins(lane: Database, group: list[Staged]) -> Status:
+        return max(load_safely(lane, staged, run, settings) for staged in group)
+
+    with progress("load", sum(report.staged_bytes() for report, _ in manifests)):
+        status = max(side_by_side(lanes, load_twins, twins.values()), default=Status.DONE)
+    for lane in lanes:
+        lane.close()
+    return status
+
+
+def load_safely(database: Database, staged: Staged, run: Run, settings: Settings) -> Status:
+    """Load one report and return its status; what is wrong with it stops no other."""
+    name = staged.report.name
+    try:
+        outcome = database.run(load_report, staged, run, settings)
+    except Outage:
+        raise
+    except StageError as error:
+        log.error("%s: %s", name, error)
+        return error.status
+    if outcome in ("refused", "quarantined"):
+        log.warning("%s is %s. Hint: errors, line 1 of that file, says why.", name, outcome)
+        return Status.REFUSED
+    return Status.DONE
+
+
 def prepare(cursor: cursor, run: Run, settings: Settings) -> None:
-    """Make the transaction one of this run: keep other loads out, and count by this run's rule from here on."""
-    cursor.execute(query("load_lock"))
+    """Wait for all loading to end, enter the run, and count by its rule from here on."""
+    cursor.execute(query("basis_lock"))
     ledger.open_run(cursor, run, settings)
     wanted = {"as_of": settings.as_of, "visit_event": settings.visit_event}
     basis = ledger.one(cursor, "basis")
@@ -78,23 +115,25 @@ def prepare(cursor: cursor, run: Run, settings: Settings) -> None:
     cursor.execute(query("basis_set"), wanted)
 
 
-def load_report(cursor: cursor, report: Report, manifest: Manifest, run: Run, settings: Settings) -> str | None:
+def load_report(cursor: cursor, staged: Staged, run: Run, settings: Settings) -> str | None:
     """Load one report and return its status, or None if an earlier run had committed it."""
-    prepare(cursor, run, settings)
-    delivery = ledger.begin_file(cursor, manifest)
+    report, manifest, file_id = staged
+    cursor.execute(query("load_lock"))
+    if ledger.one(cursor, "basis") != (settings.as_of, settings.visit_event):
+        raise StageError(Status.LOCKED, "another run counts by another rule now.", "it is loaded by the next run.")
+    delivery = ledger.look(cursor, manifest)
     if delivery.known:
         return None
-    insertion = Insertion(cursor, {"file_id": delivery.file_id, "as_of": settings.as_of, "visit_event": settings.visit_event})
+    insertion = Insertion(cursor, staged, settings)
     if delivery.loaded:
         manifest = replace(manifest, status="duplicate", rows_read=0)
     else:
-        cursor.execute("savepoint report")
-        insertion.insert_report(report, manifest)
-        if insertion.is_too_faulty(manifest, settings.max_error_rate):
-            cursor.execute("rollback to savepoint report")
+        insertion.insert()
+        if insertion.is_too_faulty(settings.max_error_rate):
+            insertion.quarantine()
             manifest = replace(manifest, status="quarantined")
-            insertion.quarantine(report, manifest)
     counts = {
+        "file_id": file_id,
         "rows_read": manifest.rows_read,
         "rows_loaded": insertion.loaded,
         "rows_rejected": manifest.rows_read - insertion.loaded,
@@ -111,61 +150,87 @@ def load_report(cursor: cursor, report: Report, manifest: Manifest, run: Run, se
 class Insertion:
     """The lines of one report on their way into the tables, less those that Postgres refuses."""
 
-    def __init__(self, cursor: cursor, rule: dict[str, Any]) -> None:
+    def __init__(self, cursor: cursor, staged: Staged, settings: Settings) -> None:
         self.cursor = cursor
-        self.rule = rule  # file_id, as_of and visit_event: how visits are counted
-        self.loaded = self.visitors_new = self.visitors_updated = 0
+        self.report, self.manifest, file_id = staged
+        # How visits are counted.
+        self.rule: dict[str, Any] = {"file_id": file_id, "as_of": settings.as_of, "visit_event": settings.visit_event}
+        self.rejected = self.loaded = self.visitors_new = self.visitors_updated = 0
         self.refused: dict[int, Fault] = {}  # line number: Postgres's reason
 
-    def insert_report(self, report: Report, manifest: Manifest) -> None:
-        """Insert everything staged from the report, or raise StageError if that is not what its manifest says."""
-        try:
-            rejected = self.insert_errors(report)
-            with report.staged("statistics.csv").open("rb") as lines:
-                self.insert_lines(lines, 0, os.fstat(lines.fileno()).st_size, self.rule["file_id"])
-        except (FileNotFoundError, psycopg2.DataError):  # lines that Postgres refuses do not get here, only staged errors
-            raise self.damaged(report) from None
-        if self.refused:
-            self.keep_refused(report)
-            self.count_visitors_anew()
-        if (self.loaded + len(self.refused), rejected) != (manifest.rows_accepted, manifest.error_rows):
-            raise self.damaged(report)
+    def insert(self) -> None:
+        """Insert what is staged and count its visits, piece by piece if Postgres refuses a line.
 
-    def damaged(self, report: Report) -> StageError:
+        Raise StageError if what is staged is not what the manifest says.
+        """
+        self.cursor.execute(query("file_current"), self.rule)
+        self.cursor.execute("savepoint report")
+        self.insert_errors()
+        if self.manifest.rows_accepted:
+            with self.staged_lines() as lines:
+                try:
+                    self.loaded = self.copy_lines(lines, 0, size_of(lines))
+                    self.count_visits(self.rule)
+                except psycopg2.Error as error:
+                    if not is_about_row(error):
+                        raise
+                    self.insert_pieces(lines)
+        if (self.loaded + len(self.refused), self.rejected) != (self.manifest.rows_accepted, self.manifest.error_rows):
+            raise self.damaged()
+
+    def insert_pieces(self, lines: IO[bytes]) -> None:
+        """Start over; insert the staged lines but for those that Postgres refuses, which go to errors."""
+        self.cursor.execute("rollback to savepoint report")
+        self.loaded = 0
+        self.insert_errors()
+        self.insert_lines(lines, 0, size_of(lines))
+        self.keep_refused()
+        self.count_visitors_anew()
+
+    def staged_lines(self) -> IO[bytes]:
+        """Open what is staged for statistics."""
+        try:
+            return self.report.staged("statistics.csv").open("rb")
+        except FileNotFoundError:
+            raise self.damaged() from None
+
+    def damaged(self) -> StageError:
         """Have the report staged again and return the trouble."""
-        report.staged("manifest.json").unlink(missing_ok=True)
+        self.report.staged("manifest.json").unlink(missing_ok=True)
         return StageError(
             Status.DISK,
-            f"the files staged from {report.name} are damaged.",
+            f"the files staged from {self.report.name} are damaged.",
             "nothing of it was loaded; the next run stages it again.",
         )
 
-    def insert_errors(self, report: Report) -> int:
-        """Insert the rows staged for errors and return how many there were."""
-        with report.staged("errors.csv").open("rb") as errors:
-            self.cursor.copy_expert(query("errors_copy"), errors, COPY_BLOCK)
-        return self.cursor.rowcount
+    def insert_errors(self) -> None:
+        """Insert the rows staged for errors."""
+        if not self.manifest.error_rows:
+            return
+        try:
+            with self.report.staged("errors.csv").open("rb") as errors:
+                self.cursor.copy_expert(query("errors_copy"), errors, COPY_BLOCK)
+        except (FileNotFoundError, psycopg2.DataError):
+            raise self.damaged() from None
+        self.rejected = self.cursor.rowcount
 
-    def is_too_faulty(self, manifest: Manifest, max_error_rate: float) -> bool:
+    def is_too_faulty(self, max_error_rate: float) -> bool:
         """Return whether what Postgres refused is what makes the report exceed MAX_ERROR_RATE."""
-        return manifest.status == "loaded" and exceeds(manifest.rows_read - self.loaded, manifest.rows_read, max_error_rate)
+        read = self.manifest.rows_read
+        return self.manifest.status == "loaded" and exceeds(read - self.loaded, read, max_error_rate)
 
-    def quarantine(self, report: Report, manifest: Manifest) -> None:
+    def quarantine(self) -> None:
         """Keep nothing of the report but its faults."""
-        rejected = manifest.rows_read - self.loaded
+        rejected = self.manifest.rows_read - self.loaded
+        self.cursor.execute("rollback to savepoint report")
         self.loaded = self.visitors_new = self.visitors_updated = 0
-        self.insert_errors(report)
-        self.keep_refused(report)
-        fault = Fault(Code.ERROR_RATE, value=f"{rejected} of {manifest.rows_read}")
-        with report.path.open("rb") as source:
+        self.insert_errors()
+        self.keep_refused()
+        fault = Fault(Code.ERROR_RATE, value=f"{rejected} of {self.manifest.rows_read}")
+        with self.report.path.open("rb") as source:
             self.cursor.execute(query("errors_add"), error_row(1, [fault], next(read_lines(source))))
 
-    def count_visitors_anew(self) -> None:
-        """Count an address once that came in two pieces: the first may have made it, the second updated it."""
-        (visitors,) = ledger.one(self.cursor, "visitors_of_file", self.rule)
-        self.visitors_updated = visitors - self.visitors_new
-
-    def insert_lines(self, lines: IO[bytes], start: int, end: int, file_id: int) -> None:
+    def insert_lines(self, lines: IO[bytes], start: int, end: int) -> None:
         """Insert the staged lines from byte ``start`` to ``end`` and count their visits.
 
         What Postgres refuses is halved until the line is found. Such pieces are file PIECE until
@@ -175,36 +240,44 @@ class Insertion:
             return
         self.cursor.execute("savepoint lines")
         try:
-            self.copy(lines, start, end, file_id)
+            rule = self.rule | {"file_id": PIECE}
+            self.cursor.execute(query("file_current"), rule)
+            loaded = self.copy_lines(lines, start, end)
+            self.count_visits(rule)
+            self.cursor.execute(query("piece_counted"), self.rule)
+            self.cursor.execute("release savepoint lines")
+            self.loaded += loaded
         except psycopg2.Error as error:
-            if (error.pgcode or "")[:2] not in ROW_CLASSES:
+            if not is_about_row(error):
                 raise
             self.cursor.execute("rollback to savepoint lines; release savepoint lines")
             if middle := middle_of(lines, start, end):
-                self.insert_lines(lines, start, middle, PIECE)
-                self.insert_lines(lines, middle, end, PIECE)
+                self.insert_lines(lines, start, middle)
+                self.insert_lines(lines, middle, end)
             else:
                 self.refused[line_number(lines, start)] = Fault(Code.LOAD_REFUSED, value=sentence(error))
 
-    def copy(self, lines: IO[bytes], start: int, end: int, file_id: int) -> None:
-        """Copy staged lines into statistics and count their visits."""
-        rule = self.rule | {"file_id": file_id}
-        self.cursor.execute(query("file_current"), rule)
+    def copy_lines(self, lines: IO[bytes], start: int, end: int) -> int:
+        """Copy staged lines into statistics and return how many they are."""
         lines.seek(start)
-        self.cursor.copy_expert(query("statistics_copy"), Span(lines, end), COPY_BLOCK)  # type: ignore[arg-type]  # it only reads
-        loaded = self.cursor.rowcount
+        self.cursor.copy_expert(query("statistics_copy"), watched(Span(lines, end)), COPY_BLOCK)
+        return self.cursor.rowcount
+
+    def count_visits(self, rule: dict[str, Any]) -> None:
+        """Count the visits of the file that the rule names."""
         new, updated = ledger.one(self.cursor, "visitor_upsert", rule)
-        if file_id == PIECE:
-            self.cursor.execute(query("piece_counted"), self.rule)
-        self.cursor.execute("release savepoint lines")
-        self.loaded += loaded
         self.visitors_new += new
         self.visitors_updated += updated
 
-    def keep_refused(self, report: Report) -> None:
+    def count_visitors_anew(self) -> None:
+        """Count an address once that came in two pieces: the first may have made it, the second updated it."""
+        (visitors,) = ledger.one(self.cursor, "visitors_of_file", self.rule)
+        self.visitors_updated = visitors - self.visitors_new
+
+    def keep_refused(self) -> None:
         """Enter the refused lines in errors, as they were received."""
         self.cursor.execute(query("file_current"), self.rule)
-        with report.path.open("rb") as source:
+        with self.report.path.open("rb") as source:
             for number, line in enumerate(read_lines(source), 1):
                 if fault := self.refused.get(number):
                     self.cursor.execute(query("errors_add"), error_row(number, [fault], line))
@@ -233,6 +306,16 @@ def middle_of(lines: IO[bytes], start: int, end: int) -> int | None:
     while (following := middle + len(lines.readline())) < end:
         middle = following
     return middle if middle > start else None
+
+
+def is_about_row(error: psycopg2.Error) -> bool:
+    """Return whether Postgres refuses a row, and not the whole work."""
+    return (error.pgcode or "")[:2] in ROW_CLASSES
+
+
+def size_of(file: IO[bytes]) -> int:
+    """Return the size of an open file in bytes."""
+    return os.fstat(file.fileno()).st_size
 
 
 def line_number(lines: IO[bytes], start: int) -> int:

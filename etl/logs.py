@@ -4,6 +4,9 @@ import logging
 import sys
 import threading
 from logging.handlers import TimedRotatingFileHandler
+from typing import TextIO
+
+from tqdm import tqdm
 
 from settings import Settings
 
@@ -12,7 +15,7 @@ KEEP_DAYS = 30
 
 def to_stderr(stage: str) -> None:
     """Show warnings and worse as ``load: message``."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Terminal(sys.stderr)
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.Formatter(f"{stage}: %(message)s"))
     logging.getLogger("etl").setLevel(logging.INFO)
@@ -35,6 +38,14 @@ def to_file(settings: Settings, stage: str, run_id: str) -> None:
 def unasked(kind: type[BaseException]) -> None:
     """Log that a library printed an exception which it raised, or handled, anyway."""
     logging.getLogger("etl.logs").info("a library printed %s", kind.__name__)
+
+
+class Terminal(logging.StreamHandler[TextIO]):
+    """Writes to stderr, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record."""
+        tqdm.write(self.format(record), file=self.stream)
 
 
 class LogFile(TimedRotatingFileHandler):

@@ -1,5 +1,6 @@
 """The SFTP server: the one door to it."""
 
+import logging
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,11 @@ TIMEOUT = 30  # seconds without a word from the server
 SLOWEST = 10_000  # bytes per second; a transfer that is slower on the whole hangs
 READ_AHEAD = 128  # requests on their way at once; fewer starve paramiko, unlimited ones fill the memory
 BLOCK = 1 << 18  # bytes
+LANES = 4  # connections at the most
+LANE_WORTH = 50  # files for which another connection is worth its login
 NAME_LIMIT = 200  # bytes; leaves room for the names staged from it
+
+log = logging.getLogger("etl.remote")
 
 
 class Source(NamedTuple):
@@ -31,6 +36,10 @@ class Source(NamedTuple):
     mtime: int  # seconds since 1970
 
 
+class Changed(Exception):
+    """The source is not the file that was listed."""
+
+
 class Remote:
     """A connection that is made when it is first needed, and made anew after it was lost."""
 
@@ -38,6 +47,19 @@ class Remote:
         self._settings = settings
         self._client: paramiko.SSHClient | None = None
         self._sftp: paramiko.SFTPClient | None = None
+
+    def lanes(self, files: int) -> "list[Remote]":
+        """Return connections for so many files: this one and, if it is worth it and the server allows them, more."""
+        lanes = [self]
+        while len(lanes) < min(LANES, files // LANE_WORTH):
+            spare = Remote(self._settings)
+            try:
+                with spare._session():
+                    lanes.append(spare)
+            except StageError as error:
+                log.info("going on with connections=%d: %s", len(lanes), error)
+                break
+        return lanes
 
     def list(self) -> tuple[list[Source], list[str]]:
         """Return the files that match REPORT_PATTERN, and the names among them that are refused."""
@@ -58,31 +80,28 @@ class Remote:
         ]
         return sources, [entry.filename for entry in wanted if not is_safe(entry.filename)]
 
-    def look(self, name: str) -> Source | None:
-        """Return the file as it is now, or None if it is gone."""
-        with self._session() as sftp:
-            try:
-                found = sftp.lstat(self._path(name))
-            except FileNotFoundError:
-                return None
-        return Source(name, found.st_size or 0, int(found.st_mtime or 0))
-
     def read(self, source: Source) -> Iterator[bytes]:
-        """Yield the file's bytes in blocks, up to the listed size; fewer if the server has no more."""
+        """Yield the file's bytes in blocks; raise Changed, in the end, if it is not what was listed."""
+        size = 0
         with self._session(TIMEOUT + source.size / SLOWEST) as sftp:
             try:
                 with sftp.open(self._path(source.name), "rb") as file:
                     file.prefetch(source.size, READ_AHEAD)
                     while block := file.read(BLOCK):
+                        size += len(block)
                         yield block
             except (FileNotFoundError, EOFError):
-                return  # gone or cut short since it was listed: the caller misses bytes
+                pass  # gone or cut short since it was listed
+            if self._look(sftp, source.name) != source:
+                raise Changed("it changed since it was listed")
+        if size != source.size:
+            raise Changed(f"the server lists {source.size} bytes but gives {size}")
 
     def delete(self, source: Source) -> bool:
         """Delete the file if it still is what was listed; return whether it was."""
-        if self.look(source.name) != source:
-            return False
         with self._session() as sftp:
+            if self._look(sftp, source.name) != source:
+                return False
             try:
                 sftp.remove(self._path(source.name))
             except PermissionError as error:
@@ -98,6 +117,14 @@ class Remote:
         if self._client is not None:
             self._client.close()
         self._client = self._sftp = None
+
+    def _look(self, sftp: paramiko.SFTPClient, name: str) -> Source | None:
+        """Return the file as it is now, or None if it is gone."""
+        try:
+            found = sftp.lstat(self._path(name))
+        except FileNotFoundError:
+            return None
+        return Source(name, found.st_size or 0, int(found.st_mtime or 0))
 
     def _path(self, name: str) -> str:
         return str(PurePosixPath(self._settings.sftp_remote_dir) / name)

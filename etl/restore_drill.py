@@ -15,7 +15,7 @@ import ledger
 from backups import flaws
 from database import Database, query
 from ledger import Entry, Run
-from load import load_report
+from load import load_reports
 from migrate import migrate
 from settings import Settings
 from stage import own_command
@@ -65,10 +65,10 @@ def restore(zips: dict[str, list[Entry]], scratch: Settings, refused: list[Any])
                     shutil.copyfileobj(member, file)
                 os.utime(report.path, (entry.mtime, entry.mtime))
                 stage_report(report, max_error_rate=1.0)
-                manifest = report.manifest()
-                assert manifest is not None
-                database.run(load_report, report, manifest, run, scratch)
-                report.remove()
+        if status := load_reports(work.reports(), run, scratch):
+            raise StageError(status, f"{name} cannot be restored.", "the lines above say why.")
+        for report in work.reports():
+            report.remove()
     database.run(forget, refused, scratch)
     restored = database.run(contents)
     database.close()

@@ -8,16 +8,16 @@ import os
 from itertools import chain
 from typing import IO, NamedTuple
 
-from fastpath import FastPath, csv_row
+import fastpath
+from fastpath import csv_row
 from faults import Code, ErrorRow, Fault, error_row, exceeds
 from ledger import Run
 from lines import read_blocks
+from progress import progress, watched
 from records import Visit, check_header, is_record, parse_line
 from settings import Settings
 from stage import own_process
 from workdir import Manifest, Report, WorkDir, boot_id, written
-
-Row = tuple[bytes, int]  # as COPY reads it, without the line number that ends it; the line number
 
 SORTED_ROWS = 100_000  # about 20 MB
 UTF8 = codecs.getwriter("utf-8")
@@ -36,8 +36,9 @@ class Tally(NamedTuple):
 
 def main(settings: Settings, run: Run) -> None:
     """Stage every report that is not staged yet; faults are counted, not raised."""
-    for report in WorkDir(settings).reports():
-        if report.manifest() is None:
+    reports = [report for report in WorkDir(settings).reports() if report.manifest() is None]
+    with progress("transform", sum(report.path.stat().st_size for report in reports)):
+        for report in reports:
             tally = stage_report(report, settings.max_error_rate)
             log.info("staged %s status=%s read=%d accepted=%d error_rows=%d", report.name, *tally)
 
@@ -50,7 +51,7 @@ def stage_report(report: Report, max_error_rate: float) -> Tally:
         written(report.staged("errors.csv")) as errors,
     ):
         found = os.fstat(source.fileno())
-        tally = split_report(source, statistics, errors, max_error_rate)
+        tally = split_report(watched(source), statistics, errors, max_error_rate)
         source.seek(0)
         sha256 = hashlib.file_digest(source, "sha256").hexdigest()
     report.write_manifest(
@@ -85,10 +86,9 @@ def split_report(source: IO[bytes], statistics: IO[bytes], errors: IO[bytes], ma
         return Tally("refused", 0, 0, 1)
     read = accepted = 0
     number = 2
-    fast_path = FastPath()
     sheet = Sheet(statistics)
     for lines in chain([first], blocks):
-        rows, rejects = split_lines(lines, number, fast_path)
+        rows, rejects = split_lines(lines, number)
         sheet.add(rows)
         bad.writerows(rejects)
         accepted += len(rows)
@@ -102,21 +102,21 @@ def split_report(source: IO[bytes], statistics: IO[bytes], errors: IO[bytes], ma
     return Tally("loaded", read, accepted, read - accepted)
 
 
-def split_lines(lines: list[bytes], number: int, fast_path: FastPath) -> tuple[list[Row], list[ErrorRow]]:
-    """Return the rows for statistics and those for errors; ``number`` is the first line's. Blank lines give neither."""
-    rows: list[Row] = []
+def split_lines(lines: list[bytes], number: int) -> tuple[list[bytes], list[ErrorRow]]:
+    """Return the rows for statistics, as COPY reads them, and those for errors; ``number`` is the first line's."""
+    rows: list[bytes] = []
     rejects: list[ErrorRow] = []
     for line_number, line in enumerate(lines, number):
-        row = fast_path.row(line)
+        row = fastpath.read_line(line)
         if row is None:
             if not is_record(line):
-                continue
-            parsed = parse_line(line)
-            if not isinstance(parsed, Visit):
-                rejects.append(error_row(line_number, parsed, line))
-                continue
-            row = csv_row(parsed)
-        rows.append((row, line_number))
+                continue  # a blank line is neither
+            visit = parse_line(line)
+            row = csv_row(visit) if isinstance(visit, Visit) else visit
+        if isinstance(row, bytes):
+            rows.append(b"%b,%d\n" % (row, line_number))
+        else:
+            rejects.append(error_row(line_number, row, line))
     return rows, rejects
 
 
@@ -125,9 +125,9 @@ class Sheet:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._rows: list[Row] = []
+        self._rows: list[bytes] = []
 
-    def add(self, rows: list[Row]) -> None:
+    def add(self, rows: list[bytes]) -> None:
         """Take rows; write what there is if it is enough."""
         self._rows += rows
         if len(self._rows) >= SORTED_ROWS:
@@ -136,7 +136,7 @@ class Sheet:
     def flush(self) -> None:
         """Write all rows taken so far."""
         self._rows.sort()
-        self._file.writelines(b"%b,%d\n" % row for row in self._rows)
+        self._file.writelines(self._rows)
         self._rows = []
 
     def clear(self) -> None:

@@ -44,6 +44,11 @@ class Report:
         """Return the path of a staged file: ``statistics.csv``, ``errors.csv`` or ``manifest.json``."""
         return self.path.parent / "staged" / f"{self.name}.{kind}"
 
+    def staged_bytes(self) -> int:
+        """Return the size of what is staged for statistics; 0 if it is gone."""
+        path = self.staged("statistics.csv")
+        return path.stat().st_size if path.exists() else 0
+
     def manifest(self) -> Manifest | None:
         """Return what transform found, or None if the report, as it is now, is not staged."""
         try:

@@ -1,2 +1,5 @@
--- Keep other loads out until this transaction ends; reading goes on. Guards load_file's ids and the counters.
-lock table load_file in share row exclusive mode;
+-- Keep the meaning of the counters as it is until this transaction ends; other loads may go on.
+-- Once the tables are ours too, waiting means that another load has the same visitor, and must last as long as that takes.
+lock table visitor_basis in share mode;
+lock table load_file, statistics, errors, visitor in row exclusive mode;
+set local lock_timeout = 0;

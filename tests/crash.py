@@ -34,11 +34,12 @@ FIRST_SEEN = 1_360_348_200  # the reports' time at the source: the same in every
 TABLES = (
     "select * from visitor order by email",
     "select * from visitor_basis",
-    "select * from statistics order by file_id, line_number",
-    "select * from errors order by file_id, line_number",
+    "select f.name, to_jsonb(s) - 'file_id' from statistics s join load_file f on f.id = s.file_id order by 1, line_number",
+    "select f.name, to_jsonb(e) - 'file_id' from errors e join load_file f on f.id = e.file_id order by 1, line_number",
     "select name from load_gap order by name",
-    "select id, name, sha256, bytes, source_mtime, status, name_reused, rows_read, rows_loaded, rows_rejected, visitors_new,"
-    " visitors_updated, archived_at is not null, source_deleted_at is not null from load_file order by id",
+    "select name, sha256, bytes, source_mtime, status, name_reused, rows_read, rows_loaded, rows_rejected,"
+    " visitors_new + visitors_updated, archived_at is not null, source_deleted_at is not null from load_file order by name",
+    "select sum(visitors_new) from load_file",  # which of two files brings an address first is chance
     "select distinct status from load_run where status = 'running'",
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 import ledger
 from archive import archive
 from database import Database
-from load import load_report, prepare
+from load import load_reports
 from parts import execute
 from settings import Settings
 from transform import stage_report
@@ -49,18 +49,15 @@ class Loader:
     def load(self, files: list[bytes], as_of: date, event: str, error_rate: float = 1.0) -> None:
         """Stage and load the files, or just let the counters move."""
         settings = self.settings(as_of, event)
-        work, database = WorkDir(settings), Database(settings)
+        work = WorkDir(settings)
         run = ledger.Run("20130215T000200Z-1", "test")
-        database.run(prepare, run, settings)
+        reports = []
         for content in files:
             self.files += 1
-            report = work.report(f"report_{self.files}.txt")
-            report.path.write_bytes(content)
-            stage_report(report, error_rate)
-            manifest = report.manifest()
-            assert manifest
-            database.run(load_report, report, manifest, run, settings)
-        database.close()
+            reports.append(work.report(f"report_{self.files}.txt"))
+            reports[-1].path.write_bytes(content)
+            stage_report(reports[-1], error_rate)
+        load_reports(reports, run, settings)
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Ask the database."""

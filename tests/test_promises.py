@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from parts import ETL, Night, line, report
+from database import query
+from parts import ETL, ROOT, Night, execute, line, report
 
 
 def good(count: int, start: int = 0) -> list[bytes]:
@@ -48,7 +49,7 @@ def test_refused_lines_are_found_in_logarithmic_time(night: Night) -> None:
     assert night.run().returncode == 0
     assert night.sql("select rows_loaded, rows_rejected from load_file") == [(3999, 1)]
     ((copies,),) = night.sql("select last_value from copies")
-    assert copies <= 2 * 12 + 3  # two halves for each of log2(4000) steps
+    assert copies <= 2 * 12 + 4  # the whole, twice, and two halves for each of log2(4000) steps
 
 
 def test_quarantine(night: Night) -> None:
@@ -184,3 +185,24 @@ def test_a_killed_run_is_marked_crashed_and_leaves_no_lock(night: Night) -> None
     assert "ended without a word" in done.stderr
     assert night.sql("select status from load_run order by started_at, id") == [("crashed",), ("done",)]
     assert night.statuses() == [("report_1.txt", "loaded")]
+
+
+def test_file_ids_go_on_where_they_were(database: str) -> None:
+    """A database that was in use before ids were reserved."""
+    migrations = sorted((ROOT / "sql" / "migrations").glob("*.sql"))
+    execute(database, "drop schema public cascade")
+    execute(database, "create schema public")
+    for path in migrations[:2]:
+        execute(database, path.read_text())
+    execute(
+        database,
+        "insert into load_run (id, script, host, started_at, as_of, visit_event) values ('r', 'etl', 'h', now(), now(), 'open')",
+    )
+    execute(
+        database,
+        "insert into load_file values (41, 'r', 'report_1.txt', repeat('0', 64), 1, now(),"
+        " 'loaded', false, 0, 0, 0, 0, 0, now())",
+    )
+    for path in migrations[2:]:
+        execute(database, path.read_text())
+    assert execute(database, query("file_ids").replace("%(count)s", "2")) == [(42,), (43,)]

@@ -231,7 +231,7 @@ def test_a_file_that_shrinks_while_it_is_read(night: Night) -> None:
     done = night.run("extract.py")
     thread.join()
     assert done.returncode == 0
-    assert "left report_1.txt for the next run: it changed while it was read" in done.stderr
+    assert "left report_1.txt for the next run: it changed since it was listed" in done.stderr
     assert night.left_in_work() == []
     nothing_lost(night)
 

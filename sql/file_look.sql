@@ -1,0 +1,6 @@
+-- Say what is known of the report that is about to be loaded. Reads load_file.
+select exists (select from load_file
+               where name = %(name)s and sha256 = %(sha256)s and source_mtime = to_timestamp(%(mtime)s)
+                 and source_deleted_at is null) as known,
+       exists (select from load_file where sha256 = %(sha256)s and status = 'loaded') as loaded,
+       exists (select from load_file where name = %(name)s and sha256 <> %(sha256)s) as name_reused;
