@@ -24,6 +24,7 @@ from workdir import Manifest, Report, WorkDir, natural
 
 LANES = 2  # connections that load at the same time
 COPY_BLOCK = 1 << 18  # bytes
+NAMED = 10  # missing reports in a message
 PIECE = 0  # the file id of lines that are inserted piece by piece
 # SQLSTATE classes of a refusal that is about the row: anything else is about the server or the program.
 ROW_CLASSES = (
@@ -49,7 +50,12 @@ def main(settings: Settings, run: Run) -> Status:
 def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> None:
     """Warn of reports that are missing between those that came, once each; not of those that extract has left for later."""
     if missing := sorted(ledger.notice_gaps(cursor, run, left), key=natural):
-        log.warning("missing in the consecutive numbers: %s. Hint: ask the sender; each is named once.", ", ".join(missing))
+        more = f" and {len(missing) - NAMED} more, see load_gap" if len(missing) > NAMED else ""
+        log.warning(
+            "missing in the consecutive numbers: %s%s. Hint: ask the sender; each is named once.",
+            ", ".join(missing[:NAMED]),
+            more,
+        )
 
 
 class Staged(NamedTuple):

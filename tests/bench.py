@@ -1,26 +1,34 @@
-"""Measure the night against what a Postgres expert would write by hand, in alternating runs, and print a table."""
+"""Measure the night against what a Postgres expert would write by hand, in alternating runs: a table and a plot."""
 
 import argparse
 import importlib.util
 import os
+import platform
 import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib as mpl
+import psutil
 from rich.console import Console
 from rich.table import Table
 
-from parts import ETL, ROOT, Night, OpenSSH, Postgres, servers
+from parts import ETL, ROOT, Night, OpenSSH, Postgres, execute, servers
+
+mpl.use("svg")
+from matplotlib import pyplot as plt
 
 STAGES = ("extract", "transform", "load", "archive")
 GENERATOR = ROOT / "sftp-server" / "make-reports.py"
 INPUT = ROOT / ".local" / "bench"
+LOOK_EVERY = 0.2  # seconds between two looks at the memory
 
 
 class Size(NamedTuple):
@@ -29,41 +37,72 @@ class Size(NamedTuple):
     files: int
     rows: int
     bad_rate: float = 0.0
+    first: int = 7  # consecutive number of the first file
 
     @property
     def lines(self) -> int:
         return self.files * self.rows
 
     def __str__(self) -> str:
-        return f"{self.files:,} × {self.rows:,}" + (" bad" if self.bad_rate else "")
+        return f"{self.files:,} × {self.rows:,}" + (" rejected" if self.bad_rate else "")
 
     def folder(self) -> Path:
         """Return the folder with the reports, made once."""
-        folder = INPUT / f"{self.files}x{self.rows}x{self.bad_rate}"
+        folder = INPUT / "-".join(map(str, self))
         if not folder.exists():
             made = folder.with_name(f".{folder.name}")
             shutil.rmtree(made, ignore_errors=True)
             command = [sys.executable, str(GENERATOR), str(made), "--files", str(self.files), "--rows", str(self.rows)]
-            subprocess.run([*command, "--bad-rate", str(self.bad_rate)], check=True)
+            subprocess.run([*command, "--bad-rate", str(self.bad_rate), "--first", str(self.first)], check=True)
             made.rename(folder)
         return folder
 
+    def bytes(self) -> int:
+        """Return the size of all reports."""
+        return sum(path.stat().st_size for path in self.folder().iterdir())
+
 
 class Measured(NamedTuple):
-    """What one process, with all below it, took."""
+    """What one command, with all processes below it, took; Postgres's own not counted."""
 
     seconds: float
-    megabytes: float  # peak of the largest process
+    largest: float  # MB, peak of the largest process
+    together: float  # MB, peak of all at the same time
 
 
-def measured(command: list[str], environment: dict[str, str] | None = None, cwd: Path | None = None) -> Measured:
+def measured(command: list[str], environment: dict[str, str] | None = None) -> Measured:
     """Run a command that must end well and say what it took."""
+    peaks: dict[int, float] = {}
+    together = 0.0
     started = time.monotonic()
-    process = subprocess.Popen(command, env=environment, cwd=cwd, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            found = memory(process.pid)
+            for pid, (_, peak) in found.items():
+                peaks[pid] = max(peak, peaks.get(pid, 0))
+            together = max(together, sum(now for now, _ in found.values()))
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(LOOK_EVERY)
     assert process.returncode in (0, 3), command
-    return Measured(time.monotonic() - started, usage.ru_maxrss / 1024)
+    return Measured(time.monotonic() - started, max(peaks.values()), together)
+
+
+def memory(pid: int) -> dict[int, tuple[float, float]]:
+    """Return the memory of a process and all below it, now and at its peak, in MB."""
+    found = {}
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            with suppress(OSError, KeyError):  # gone
+                lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+                status = dict(line.split(":", 1) for line in lines)
+                found[process.pid] = (kilobytes(status["VmRSS"]), kilobytes(status["VmHWM"]))
+    return found
+
+
+def kilobytes(text: str) -> float:
+    """Return what the kernel writes in kB, in MB."""
+    return int(text.split(maxsplit=1)[0]) / 1024
 
 
 # What the expert writes: no validation, no transfer, no backup. Same statistics and visitor, keys and indexes included.
@@ -93,6 +132,30 @@ on conflict (email) do update set
     visitas_totales = v.visitas_totales + excluded.visitas_totales,
     visitas_anio_actual = v.visitas_anio_actual + excluded.visitas_anio_actual,
     visitas_mes_actual = v.visitas_mes_actual + excluded.visitas_mes_actual;
+"""
+
+
+# Twenty million lines of five million people, the same as the generator's; as fast as they can be made.
+HISTORY = """
+drop index statistics_email;
+alter table statistics drop constraint statistics_pkey;
+insert into load_run (id, script, host, started_at, finished_at, as_of, visit_event, status, exit_status)
+values ('history', 'etl', 'bench', now(), now(), '2013-02-15', 'envio', 'done', 0);
+insert into load_file (run_id, name, sha256, bytes, source_mtime, status, name_reused, rows_read, rows_loaded, rows_rejected,
+                       visitors_new, visitors_updated, first_seen_at, archive_name, archived_at, source_deleted_at)
+select 'history', 'report_' || n || '.txt', encode(sha256(n::text::bytea), 'hex'), 1, now(), 'loaded', false, 100000, 100000, 0,
+       0, 0, now(), 'history.zip', now(), now()
+from generate_series(1, 200) n;
+insert into statistics (file_id, line_number, email, fecha_envio, opens, opens_virales, clicks, clicks_virales)
+select 1 + n / 100000, 2 + n % 100000,
+       chr(97 + (person % 26)::int) || to_hex(person) || '_' || n % 5000000 % 100 || '@mail.example.com',
+       timestamp '2012-01-01' + n / 100000 * interval '1 day', 0, 0, 0, 0
+from generate_series(0, 19999999) n, lateral (select (n % 5000000 * 2654435761) % 4294967296 as person) p;
+alter table statistics add primary key (file_id, line_number);
+create index statistics_email on statistics (email);
+insert into visitor
+select email, min(fecha_envio), max(fecha_envio), count(*), 0, 0 from statistics group by email;
+vacuum analyze;
 """
 
 
@@ -136,11 +199,14 @@ class Bench:
             self.check(night, size)
             return found
 
-    def stages(self, size: Size) -> dict[str, Measured]:
-        """Return what each stage takes alone."""
+    def stages(self, size: Size, *names: str) -> dict[str, Measured]:
+        """Return what each stage takes alone; those that are named, or all."""
         with self.night(size) as night:
-            found = {stage: measured([sys.executable, str(ETL / f"{stage}.py")], night.environment()) for stage in STAGES}
-            self.check(night, size)
+            found = {
+                stage: measured([sys.executable, str(ETL / f"{stage}.py")], night.environment()) for stage in names or STAGES
+            }
+            if not names:
+                self.check(night, size)
             return found
 
     def check(self, night: Night, size: Size) -> None:
@@ -157,67 +223,149 @@ class Bench:
             options = f"-i {ssh.folder}/user_key -o UserKnownHostsFile={ssh.folder}/known_hosts -P {ssh.port} -q -b {batch}"
             return measured(["sftp", *options.split(), f"{ssh.settings()['SFTP_USER']}@127.0.0.1"])
 
-    def idle(self, size: Size) -> tuple[float, float]:
-        """Return the seconds of a night without files, in the month of the last night and in another."""
+    def idle(self, size: Size) -> tuple[Measured, Measured]:
+        """Return what a night without files takes, in the month of the last night and in another."""
         with self.night(size) as night:
             measured(["bash", str(ETL / "etl.sh")], night.environment())
-            same = measured(["bash", str(ETL / "etl.sh")], night.environment()).seconds
-            return same, measured(["bash", str(ETL / "etl.sh")], night.environment(AS_OF="2013-03-01")).seconds
+            same = measured(["bash", str(ETL / "etl.sh")], night.environment())
+            return same, measured(["bash", str(ETL / "etl.sh")], night.environment(AS_OF="2013-03-01"))
+
+    def on_history(self, sizes: list[Size]) -> list[Measured]:
+        """Return what nights take on top of twenty million lines."""
+        with self.night() as night:
+            subprocess.run(
+                [self.psql, "-qX", "-v", "ON_ERROR_STOP=1", night.settings["DATABASE_URL"]], input=HISTORY, text=True, check=True
+            )
+            found = []
+            for size in sizes:
+                for path in size.folder().iterdir():
+                    os.link(path, night.source / path.name)
+                found.append(measured(["bash", str(ETL / "etl.sh")], night.environment()))
+                assert list(night.source.iterdir()) == []
+            return found
 
 
-MANY_LINES, MANY_FILES, ALL_BAD = Size(10, 100_000), Size(2_000, 500), Size(10, 20_000, 1.0)
+MANY_LINES, MANY_FILES, REJECTED = Size(10, 100_000), Size(2_000, 500), Size(10, 100_000, 1.0)
+ONE_MILLION, TEN_MILLION, IN_BYTES, IDLE = Size(1, 1_000_000), Size(1, 10_000_000), Size(10, 240_000), Size(5, 100_000)
+
+
+class Findings:
+    """All that was measured: a table, the goals, a plot."""
+
+    def __init__(self) -> None:
+        self.medians: dict[str, float] = {}  # seconds
+        self.table = Table("what", "seconds", "lines/s", "MB/s", "largest process", "all processes")
+        self.goals = Table("figure", "measured", "goal", "")
+        for column in (*self.table.columns[1:], *self.goals.columns[1:3]):
+            column.justify = "right"
+
+    def add(self, what: str, size: Size, measurements: list[Measured]) -> float:
+        """Enter measurements of one thing and return the median of their seconds."""
+        seconds = statistics.median(one.seconds for one in measurements)
+        self.medians[f"{what}, {size}"] = seconds
+        self.table.add_row(
+            f"{what}, {size}",
+            f"{seconds:.1f}",
+            f"{size.lines / seconds:,.0f}",
+            f"{size.bytes() / seconds / 1e6:.0f}",
+            f"{max(one.largest for one in measurements):.0f} MB",
+            f"{max(one.together for one in measurements):.0f} MB",
+        )
+        return seconds
+
+    def goal(self, figure: str, value: float, limit: float, form: str, *, least: bool = False) -> None:
+        """Compare a figure with its goal: at the most, or at the least."""
+        met = value >= limit if least else value <= limit
+        sign = "≥" if least else "≤"
+        self.goals.add_row(figure, format(value, form), f"{sign} {limit:{form}}", "met" if met else "missed")
+
+    def plot(self, path: Path) -> None:
+        """Draw the medians as bars."""
+        figure, axes = plt.subplots(figsize=(9, 0.32 * len(self.medians) + 1), layout="constrained")
+        bars = axes.barh(list(self.medians), list(self.medians.values()), color="#4c78a8")
+        axes.bar_label(bars, fmt="%.1f", padding=3)
+        axes.invert_yaxis()
+        axes.set_xlabel("seconds, median")
+        axes.spines[["top", "right"]].set_visible(False)
+        figure.savefig(path)
 
 
 def main() -> None:
-    """Measure everything and print one table."""
+    """Measure everything, print it and draw it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured; the median counts (%(default)s)")
-    runs = range(parser.parse_args().runs)
+    parser.add_argument("--large", action="store_true", help="also one file of ten million lines, and twenty million of history")
+    arguments = parser.parse_args()
+    findings = Findings()
     with servers() as (folder, postgres, openssh):
-        Console().print(table(Bench(folder, postgres, openssh), runs))
+        bench = Bench(folder, postgres, openssh)
+        compare(bench, findings, range(arguments.runs))
+        if arguments.large:
+            compare_large(bench, findings, range(arguments.runs))
+        ((version,),) = postgres_version(postgres)
+    console = Console(width=120)
+    console.print(findings.table, findings.goals)
+    plot = INPUT / "bench.svg"
+    findings.plot(plot)
+    console.print(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {processor()}, Python {platform.python_version()},")
+    console.print(f"PostgreSQL {version}, medians of {arguments.runs}. Plot: {plot.relative_to(ROOT)}")
 
 
-def table(bench: Bench, runs: range) -> Table:
-    """Return the measurements; what is compared is measured in turns."""
-    found = Table("what", "seconds", "lines per second", "largest process", title="Medians")
-    for column in found.columns[1:]:
-        column.justify = "right"
+def postgres_version(postgres: Postgres) -> list[tuple[str]]:
+    """Return the server's version."""
+    return execute(postgres.url, "select split_part(current_setting('server_version'), ' ', 1)")
 
-    def add(what: str, lines: int, measurements: list[Measured]) -> float:
-        seconds = median([one.seconds for one in measurements])
-        peak = max(one.megabytes for one in measurements)
-        found.add_row(what, f"{seconds:.1f}", f"{lines / seconds:,.0f}", f"{peak:.0f} MB")
-        return seconds
 
-    floors, nights, many, fetched = [], [], [], []
-    for _ in runs:
-        floors.append(bench.floor(MANY_LINES))
-        nights.append(bench.whole(MANY_LINES))
-        many.append(bench.whole(MANY_FILES))
-        fetched.append(bench.sftp(MANY_LINES))
-    floor = add(f"floor, {MANY_LINES}", MANY_LINES.lines, floors)
-    night = add(f"night, {MANY_LINES}", MANY_LINES.lines, nights)
-    small = add(f"night, {MANY_FILES}", MANY_FILES.lines, many)
-    sftp = add(f"OpenSSH sftp, {MANY_LINES}", MANY_LINES.lines, fetched)
-    extracts = []
-    for size in (MANY_LINES, ALL_BAD):
+def processor() -> str:
+    """Return the model of the processor."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+
+
+def compare(bench: Bench, findings: Findings, runs: range) -> None:
+    """Measure the usual sizes; what is compared is measured in turns."""
+    turns: dict[tuple[str, Size], Callable[[Size], Measured]] = {
+        ("floor", MANY_LINES): bench.floor,
+        ("night", MANY_LINES): bench.whole,
+        ("night", MANY_FILES): bench.whole,
+        ("night", REJECTED): bench.whole,
+        ("night", ONE_MILLION): bench.whole,
+        ("OpenSSH sftp", IN_BYTES): bench.sftp,
+        ("extract", IN_BYTES): lambda size: bench.stages(size, "extract")["extract"],
+    }
+    found = [{what: measure(what[1]) for what, measure in turns.items()} for _ in runs]
+    seconds = {what: findings.add(*what, [one[what] for one in found]) for what in turns}
+    for size in (MANY_LINES, MANY_FILES, REJECTED):
         stages = [bench.stages(size) for _ in runs]
         for stage in STAGES:
-            seconds = add(f"{stage}, {size}", size.lines, [one[stage] for one in stages])
-            extracts += [seconds] if stage == "extract" else []
-    idle = [bench.idle(MANY_LINES) for _ in runs]
-    found.add_row("night without files", f"{median([same for same, _ in idle]):.1f}")
-    found.add_row("night without files, another month", f"{median([other for _, other in idle]):.1f}")
-    found.add_section()
-    found.add_row("night ÷ floor", f"{night / floor:.2f}")
-    found.add_row(f"{MANY_FILES} ÷ {MANY_LINES}", f"{small / night:.2f}")
-    found.add_row("extract ÷ OpenSSH sftp", f"{extracts[0] / sftp:.2f}")
-    return found
+            seconds[stage, size] = findings.add(stage, size, [one[stage] for one in stages])
+    idle = [bench.idle(IDLE) for _ in runs]
+    same = findings.add("night without files after", IDLE, [one for one, _ in idle])
+    other = findings.add("the same in another month after", IDLE, [one for _, one in idle])
+    night = seconds["night", MANY_LINES]
+    findings.goal(f"night ÷ floor, {MANY_LINES}", night / seconds["floor", MANY_LINES], 1.0, ".2f")
+    findings.goal(f"night of {MANY_FILES} ÷ night of {MANY_LINES}", seconds["night", MANY_FILES] / night, 1.5, ".2f")
+    clean, rejected = (size.lines / seconds["transform", size] for size in (MANY_LINES, REJECTED))
+    findings.goal("transform, clean lines, lines/s", clean, 250_000, ",.0f", least=True)
+    findings.goal("transform, every line rejected, lines/s", rejected, 60_000, ",.0f", least=True)
+    extract = seconds["extract", IN_BYTES] / seconds["OpenSSH sftp", IN_BYTES]
+    findings.goal(f"extract ÷ OpenSSH sftp, {IN_BYTES.bytes() / 1e6:.0f} MB", extract, 1.1, ".2f")
+    largest = max(one["night", ONE_MILLION].largest for one in found)
+    findings.goal(f"MB of the largest process, {ONE_MILLION}", largest, 150, ".0f")
+    findings.goal("seconds of a night without files", same, 2, ".1f")
+    findings.goal("the same in another month", other, 10, ".1f")
 
 
-def median(values: list[float]) -> float:
-    """Return the middle value."""
-    return statistics.median(values)
+def compare_large(bench: Bench, findings: Findings, runs: range) -> None:
+    """Measure what takes long: the largest file once."""
+    large, small = bench.whole(TEN_MILLION), bench.whole(ONE_MILLION)
+    findings.add("night", TEN_MILLION, [large])
+    findings.goal(f"MB of the largest process, {TEN_MILLION}", large.largest, 150, ".0f")
+    findings.goal(f"the same ÷ {ONE_MILLION}", large.largest / small.largest, 1.1, ".2f")
+    sizes = [Size(1, 100_000, first=201 + run) for run in runs]
+    history = findings.add("night on 20,000,000 lines of history", sizes[0], bench.on_history(sizes))
+    empty = findings.add("night on none", sizes[0], [bench.whole(size) for size in sizes])
+    findings.goal("night on history ÷ on none", history / empty, 1.5, ".2f")
 
 
 if __name__ == "__main__":
