@@ -17,7 +17,7 @@ BARE := env -i HOME="$$HOME" PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
 LOOK := ENV_FILE=$(or $(ENV_FILE),$(if $(wildcard .env),.env,.local/testing.env)) $(PYTHON)
 CRON_LINE = 2 0 * * * cd $$(printf %q "$$PWD" | sed 's/%/\\%/g') && bash etl/etl.sh &
 
-.PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop verify-backups restore-drill schedule unschedule test \
+.PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop check notify-test verify-backups restore-drill schedule unschedule test \
         crash-test bench lint clean
 
 help: ## List the targets
@@ -59,6 +59,12 @@ psql: .venv/postgres ## Open the embedded database
 
 postgres-stop: .venv/postgres ## Stop the embedded database
 	$(PYTHON) sql/local-postgres.py stop
+
+check: .venv/etl ## Verify the installation: settings, servers, rights, folders, channels, cron
+	$(LOOK) etl/check.py
+
+notify-test: .venv/etl ## Send a test message through every channel that is set
+	$(LOOK) etl/notify_test.py
 
 verify-backups: .venv/etl ## Compare every backup zip with its manifest and the load log
 	$(LOOK) etl/verify_backups.py

@@ -58,10 +58,14 @@ Result = TypeVar("Result")
 
 
 class Database:
-    """A connection that is made when it is first needed, and made anew after it was lost."""
+    """A connection that is made when it is first needed, and made anew after it was lost.
 
-    def __init__(self, settings: DatabaseSettings) -> None:
+    A transaction that takes longer than ``limit`` seconds (TRANSACTION_LIMIT) is cut off.
+    """
+
+    def __init__(self, settings: DatabaseSettings, limit: float | None = None) -> None:
         self._settings = settings
+        self._limit = limit or TRANSACTION_LIMIT
         self._connection: connection | None = None
 
     def run(
@@ -90,11 +94,11 @@ class Database:
 
     @contextmanager
     def _connected(self) -> Iterator[connection]:
-        """Give the connection, for TRANSACTION_LIMIT at the most; name the trouble behind psycopg2's errors."""
+        """Give the connection, for so many seconds at the most; name the trouble behind psycopg2's errors."""
         try:
             if self._connection is None:
                 self._connection = connect(self._settings)
-            with watchdog(TRANSACTION_LIMIT, self._cut):
+            with watchdog(self._limit, self._cut):
                 yield self._connection
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
             self.close()

@@ -1,6 +1,10 @@
-"""Show what the last run did: each report and what became of it, and where its zip lies."""
+"""The facts of one run, as its journal and the load log have them; run as a script, it prints those of the last run."""
 
+import socket
 import sys
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
 from typing import NamedTuple
 
 from psycopg2.extensions import cursor
@@ -10,10 +14,21 @@ from rich.text import Text
 
 import ledger
 from database import Database
+from journal import Journal
 from settings import Settings
 from stage import own_command
+from trouble import Status
 
 WIDTH = 100  # columns where no terminal says
+FAR = 3  # times the usual volume, or a third of it
+
+
+class Severity(StrEnum):
+    """Whom a run concerns: nobody, whoever reads mail in the morning, whoever is on call."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
 
 
 class File(NamedTuple):
@@ -27,62 +42,171 @@ class File(NamedTuple):
     visitors_new: int
     visitors_updated: int
     archive_name: str | None  # None until its zip is proved
+    source_deleted: bool
+
+
+class Reject(NamedTuple):
+    """How often a reject code occurred."""
+
+    code: str
+    lines: int
+    worst: list[str]  # up to three reports, each with its count
 
 
 COUNTS = File._fields[2:7]
+STATUSES = ("loaded", "duplicate", "refused", "quarantined")
 
 
-class Digest(NamedTuple):
-    """The facts of one run, as the load log has them."""
+class Loaded(NamedTuple):
+    """What the load log knows of one run."""
 
-    run_id: str
-    status: str
-    seconds: float | None  # None while it runs, or if it crashed
     files: list[File]
+    rejects: list[Reject]
+    usual: float | None  # lines of a usual night; None after a few nights only
+    idle_days: float | None  # since a report came last; None before the first run
 
     def total(self, count: str) -> int:
         """Return the sum over all files of one of COUNTS."""
         return sum(getattr(file, count) for file in self.files)
 
+    def of_status(self, status: str) -> int:
+        """Return how many files have the status."""
+        return sum(file.status == status for file in self.files)
 
-def gather(cursor: cursor) -> Digest | None:
-    """Return the digest of the last run, or None if there was none."""
-    if not (run := ledger.one(cursor, "digest_run")):
-        return None
-    run_id, status, seconds = run
-    files = [File(*row) for row in ledger.rows(cursor, "digest_files", {"run_id": run_id})]
-    return Digest(run_id, status, seconds, files)
+    @property
+    def zips(self) -> list[str]:
+        """The names of the run's zips."""
+        return sorted({file.archive_name for file in self.files if file.archive_name})
 
 
-def closing_table(digest: Digest) -> Table:
-    """Return the digest's files and their sums as a table."""
+@dataclass(frozen=True)
+class Digest:
+    """All that is to be told about one run."""
+
+    run_id: str
+    status: int  # exit status
+    journal: Journal
+    loaded: Loaded | None  # None: Postgres could not be asked
+    zips: dict[str, int]  # name: bytes
+    waiting: int  # reports in the work directory
+    expect_days: float | None
+    unreached: dict[str, str] = field(default_factory=dict)  # channels that did not take the last message, and why
+    hours_locked: float | None = None  # how long another run has held the lock; None if that is not the trouble
+    host: str = field(default_factory=socket.gethostname)
+
+    @property
+    def severity(self) -> Severity:
+        """How grave it is."""
+        if self.status not in (Status.DONE, Status.REFUSED):
+            return Severity.FAILED
+        return Severity.WARNING if self.status or self.warnings else Severity.OK
+
+    @property
+    def errors(self) -> list[str]:
+        """What stopped the run, or a part of it."""
+        silent = [f"{stage}: ended without a word; it was killed" for stage, status, _ in self.journal.ended if status is None]
+        if self.hours_locked is not None:
+            silent.append(f"the lock has been held for {self.hours_locked:.0f} hours. Hint: does that run hang?")
+        return self.journal.errors + silent
+
+    @property
+    def warnings(self) -> list[str]:
+        """What somebody should look at in the morning."""
+        unreached = [f"{name} was not reached the last time: {why}" for name, why in self.unreached.items()]
+        return self.journal.warnings + ([*self._of_volume(), *self._of_silence()] if self.loaded else []) + unreached
+
+    def _of_volume(self) -> list[str]:
+        assert self.loaded
+        read, usual = self.loaded.total("rows_read"), self.loaded.usual
+        if not read or not usual or usual / FAR <= read <= usual * FAR:
+            return []
+        return [f"{read:,} lines came; the usual is {usual:,.0f} (median of the last nights with files)"]
+
+    def _of_silence(self) -> list[str]:
+        assert self.loaded
+        days = self.loaded.idle_days
+        if not self.expect_days or not days or days <= self.expect_days:
+            return []
+        return [f"no report has come for {days:.0f} days. Hint: ask the sender."]
+
+    @property
+    def files_by_status(self) -> dict[str, float]:
+        """How many reports came to what end; deferred are those left at the source for the next run."""
+        known = {} if self.loaded is None else {status: self.loaded.of_status(status) for status in STATUSES}
+        return known | ({"deferred": left} if (left := self.journal.facts.get("left")) is not None else {})
+
+    @property
+    def lines_by_status(self) -> dict[str, float]:
+        """How many lines were loaded and rejected."""
+        return {} if self.loaded is None else {count: self.loaded.total(f"rows_{count}") for count in ("loaded", "rejected")}
+
+    @property
+    def headline(self) -> str:
+        """What happened, in a few words."""
+        if self.severity is Severity.FAILED:
+            return self.errors[0] if self.errors else f"exit status {self.status}"
+        if self.loaded is None:
+            return "done; Postgres could not be asked for the figures"
+        if not self.loaded.files:
+            return "nothing new" + (f"; {len(self.warnings)} warning(s)" if self.warnings else "")
+        bad = [f"{count} {status}" for status in ("refused", "quarantined") if (count := self.loaded.of_status(status))]
+        files = [f"{self.loaded.of_status('loaded')} of {len(self.loaded.files)} files loaded", *bad]
+        lines = f"{self.loaded.total('rows_loaded'):,} of {self.loaded.total('rows_read'):,} lines"
+        return ", ".join([*files, lines])
+
+
+def gather(cursor: cursor, run_id: str) -> Loaded:
+    """Return what the load log knows of a run."""
+    of_run = {"run_id": run_id}
+    return Loaded(
+        [File(*row) for row in ledger.rows(cursor, "digest_files", of_run)],
+        [Reject(*row) for row in ledger.rows(cursor, "digest_rejects", of_run)],
+        ledger.one(cursor, "digest_usual", of_run)[0],
+        number(ledger.one(cursor, "digest_last_file")[0]),
+    )
+
+
+def number(found: object) -> float | None:
+    """Return what Postgres gives as a number."""
+    return None if found is None else float(str(found))
+
+
+def sizes(names: list[str], folder: Path) -> dict[str, int]:
+    """Return the size in bytes of each zip that is there."""
+    return {name: (folder / name).stat().st_size for name in names if (folder / name).exists()}
+
+
+def closing_table(loaded: Loaded) -> Table:
+    """Return a run's files and their sums as a table."""
     table = Table("report", "status", "lines read", "loaded", "rejected", "new visitors", "updated", show_footer=True)
-    table.columns[0].footer = f"{len(digest.files)} files"
+    table.columns[0].footer = f"{len(loaded.files)} files"
     table.columns[0].no_wrap = True
     for column, count in zip(table.columns[2:], COUNTS, strict=True):
         column.justify = "right"
-        column.footer = f"{digest.total(count):,}"
-    for file in digest.files:
+        column.footer = f"{loaded.total(count):,}"
+    for file in loaded.files:
         table.add_row(Text(file.name), file.status, *(f"{getattr(file, count):,}" for count in COUNTS))
     return table
 
 
 def main(settings: Settings) -> None:
-    """Print the digest of the last run."""
+    """Print what the last run did: each report and what became of it, and where its zip lies."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     database = Database(settings)
-    digest = database.run(gather)
-    database.close()
-    if digest is None:
+    last = database.run(ledger.one, "digest_run")
+    if last is None:
         console.print("No run yet.")
         return
-    seconds = f"{digest.seconds:.1f} seconds" if digest.seconds is not None else "no end"
-    console.print(f"Run {digest.run_id}: {digest.status}, {seconds}.")
-    if digest.files:
-        console.print(closing_table(digest))
-    if not any(file.status == "loaded" for file in digest.files):
+    run_id, status, seconds = last
+    loaded = database.run(gather, run_id)
+    database.close()
+    took = f"{seconds:.1f} seconds" if seconds is not None else "no end"
+    console.print(f"Run {run_id}: {status}, {took}.")
+    if loaded.files:
+        console.print(closing_table(loaded))
+    if not loaded.of_status("loaded"):
         console.print("Nothing new: no report that was not loaded before.")
-    for name in sorted({file.archive_name for file in digest.files if file.archive_name}):
+    for name in loaded.zips:
         console.print(f"Zip: {settings.backup_dir / name}", soft_wrap=True)
 
 

@@ -13,7 +13,13 @@ if [ ! -x "$python" ]; then
 fi
 
 if [ -z "${ETL_RUN_ID:-}" ]; then # run.py takes the locks and calls this script again
-    exec "$python" "$root/etl/run.py" "$@"
+    ETL_NEW_RUN_ID=$(date -u +%Y%m%dT%H%M%SZ)-$$
+    ETL_JOURNAL=$(mktemp "${TMPDIR:-/tmp}/visitas-journal.XXXXXX") # what the scripts say, until people are told; empty: do without
+    export ETL_NEW_RUN_ID ETL_JOURNAL
+    # However the run ends, people hear of it, and that changes nothing of how it ended.
+    trap 'status=$?; "$python" "$root/etl/notify.py" "$status" || true; rm -f "$ETL_JOURNAL"; exit "$status"' EXIT
+    "$python" "$root/etl/run.py" "$@"
+    exit
 fi
 
 status=0

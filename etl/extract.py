@@ -51,7 +51,13 @@ def main(settings: Settings, run: Run) -> Status:
     missing = [source.name for source in sources if not work.report(source.name).path.exists()]
     work.leave(missing)
     synced(work.root)
-    log.info("listed=%d refused_names=%d ready=%d left=%d", len(listed), len(refused), len(ready), len(missing))
+    facts = {
+        "seen": len(listed) + len(refused),
+        "names_refused": len(refused),
+        "pulled": len({source.name for source in ready} - set(missing)),
+        "left": len(missing),
+    }
+    log.info(" ".join(f"{name}={count}" for name, count in facts.items()), extra={"facts": facts})
     return status or (Status.REFUSED if refused else Status.DONE)
 
 

@@ -12,7 +12,8 @@ from database import query
 from settings import Settings
 from workdir import Manifest
 
-RUN_ID = "ETL_RUN_ID"
+RUN_ID = "ETL_RUN_ID"  # the run that a stage belongs to
+NEW_RUN_ID = "ETL_NEW_RUN_ID"  # the run that etl.sh is about to begin
 STARTED = "%Y%m%dT%H%M%SZ"
 
 
@@ -28,7 +29,7 @@ class Run:
         """Return the run that this process belongs to, or a new one of ``script``."""
         if run_id := os.environ.get(RUN_ID):
             return cls(run_id, "etl")
-        return cls(f"{datetime.now(UTC):{STARTED}}-{os.getpid()}", script)
+        return cls(os.environ.get(NEW_RUN_ID) or f"{datetime.now(UTC):{STARTED}}-{os.getpid()}", script)
 
     @property
     def started_at(self) -> datetime:

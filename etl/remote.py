@@ -1,6 +1,7 @@
 """The SFTP server: the one door to it."""
 
 import logging
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,6 +112,20 @@ class Remote:
                     "give SFTP_USER the right to delete, or set DELETE_SOURCE=false.",
                 ) from error
         return True
+
+    def probe(self) -> None:
+        """Make an empty file in the remote folder and delete it: whoever may not, cannot delete reports either."""
+        name = f".visitas-check-{os.getpid()}"
+        with self._session() as sftp:
+            try:
+                sftp.open(self._path(name), "wx").close()
+                sftp.remove(self._path(name))
+            except PermissionError as error:
+                raise StageError(
+                    Status.SFTP,
+                    f"{self._settings.sftp_user} may not delete in {self._settings.sftp_remote_dir}.",
+                    "give it the right to, or set DELETE_SOURCE=false.",
+                ) from error
 
     def close(self) -> None:
         """End the connection; the next call makes a new one."""

@@ -6,8 +6,11 @@ which midnight may not change under them, in AS_OF.
 
 import os
 import subprocess
+import threading
 from contextlib import suppress
+from functools import partial
 
+import channels
 import ledger
 from ledger import Run
 from settings import ROOT, Settings
@@ -16,6 +19,9 @@ from stage import own_process
 
 def main(settings: Settings, run: Run) -> int:
     """Run etl.sh's stages and return their status, as a shell gives it: 128 + n if signal n killed them."""
+    if settings.healthcheck_url:  # in its own time: the night does not wait for it
+        start = partial(channels.ping, settings.healthcheck_url, "start", run.id)
+        threading.Thread(target=channels.tell, args=({"dead-man's switch": start},), daemon=True).start()
     command = ["bash", str(ROOT / "etl" / "etl.sh")]
     environment = os.environ | {ledger.RUN_ID: run.id, "AS_OF": str(settings.as_of)}
     # Only the lock file is inheritable; every other descriptor closes itself.

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Literal, Self, TypeVar
@@ -75,6 +76,11 @@ class Settings(DatabaseSettings):
     slack_webhook_url: SecretStr | None = None
     healthcheck_url: SecretStr | None = None
     metrics_file: Path | None = None
+    mail_on_success: bool = False
+    expect_files_within_days: float | None = Field(None, gt=0)
+    lock_alert_hours: float = Field(6, ge=0)
+    log_format: Literal["text", "json"] = "text"
+    log_keep_days: int = Field(30, ge=1)
 
     @field_validator("sftp_key_file", "sftp_known_hosts", "work_dir", "backup_dir", "log_dir", "metrics_file")
     @classmethod
@@ -88,6 +94,13 @@ class Settings(DatabaseSettings):
         if tz.gettz(name) is None:
             raise ValueError("not a time zone; use a name such as America/Mexico_City")
         return name
+
+    @field_validator("healthcheck_url", "slack_webhook_url")
+    @classmethod
+    def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not url.get_secret_value().startswith(("https://", "http://")):
+            raise ValueError("not an http address")
+        return url
 
     @model_validator(mode="after")
     def _folders_apart(self) -> Self:
@@ -127,6 +140,23 @@ def load(kind: type[Kind]) -> Kind:
             "every setting is explained in .env.example.",
         )
     return settings
+
+
+def load_sound() -> Settings:
+    """Return all settings that are sound, the others at their defaults: enough to tell people that they are not."""
+    with suppress(StageError):
+        for name, value in read_env_file().items():
+            os.environ.setdefault(name, value or "")
+    missing: dict[str, str] = {}
+    while True:
+        try:
+            return Settings(**missing)  # type: ignore[arg-type]  # only text is ever missing
+        except ValidationError as error:
+            for detail in error.errors():
+                for name in map(str, detail["loc"] or ("work_dir", "backup_dir")):
+                    os.environ.pop(name.upper(), None)
+                    if detail["type"] == "missing":
+                        missing[name] = ""
 
 
 def read_env_file() -> dict[str, str | None]:

@@ -36,25 +36,33 @@ def own_process(name: str, main: Main) -> NoReturn:
         os.environ["AS_OF"] = as_of
     logs.to_stderr(name)
     os.umask(0o077)  # reports and zips hold people's addresses: they are this user's only
-    sys.exit(survive(lambda: run_in_lock(name, main, settings.load(Settings))))
+    log.info("began")
+    started = time.monotonic()
+    status = survive(lambda: run_in_lock(name, main, settings.load(Settings)))
+    seconds = time.monotonic() - started
+    log.info("ended status=%d seconds=%.1f", status, seconds, extra={"facts": {"ended": status, "seconds": seconds}})
+    sys.exit(status)
 
 
 def own_command(name: str, main: Callable[[Kind], int | None], kind: type[Kind]) -> NoReturn:
     """Run a command for people: no lock, no log file, and no waiting for a server that is not there."""
+    own_plain_command(name, lambda: main(settings.load(kind)))
+
+
+def own_plain_command(name: str, main: Callable[[], int | None]) -> NoReturn:
+    """Run a command for people that reads its settings itself."""
     argparse.ArgumentParser(description=sys.modules["__main__"].__doc__).parse_args()
     logs.to_stderr(name)
     os.environ["RETRY_SECONDS"] = "0"
-    sys.exit(survive(lambda: main(settings.load(kind))))
+    sys.exit(survive(main))
 
 
 def run_in_lock(name: str, main: Main, settings: Settings) -> int:
     """Run ``main``, inside the locks unless the run that called it holds them, and return its status."""
     run = Run.current(name)
     logs.to_file(settings, name, run.id)
-    started = time.monotonic()
     with nullcontext(Hold()) if ledger.RUN_ID in os.environ else held(settings, run) as hold:
         hold.exit_status = survive(lambda: main(settings, run))
-    log.info("ended status=%d seconds=%.1f", hold.exit_status, time.monotonic() - started)
     return hold.exit_status
 
 

@@ -1,0 +1,182 @@
+"""The channels to people: e-mail, Slack, and a dead-man's switch. None of them can hurt the run."""
+
+import smtplib
+import socket
+import ssl
+import threading
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from typing import NamedTuple
+
+from pydantic import SecretStr
+from slack_sdk.http_retry.builtin_handlers import (
+    ConnectionErrorRetryHandler,
+    RateLimitErrorRetryHandler,
+    ServerErrorRetryHandler,
+)
+from slack_sdk.http_retry.handler import RetryHandler
+from slack_sdk.webhook import WebhookClient
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+
+from faults import mask
+from settings import Settings
+
+TIMEOUT = 10  # seconds without a word from a server
+TRIES = 3
+PAUSE = 2  # seconds between two tries, unless the server names another
+DEADLINE = 45  # seconds for a channel, whatever happens
+SMTPS = 465  # the port that speaks TLS from the first byte
+SERVER_ERROR = 500
+TOO_MANY = 429
+
+Channel = Callable[[], None]
+
+
+class Notice(NamedTuple):
+    """What is to be told, in the form of each channel."""
+
+    subject: str
+    text: str
+    html: str
+    slack: str  # mrkdwn
+
+
+class Unreached(Exception):
+    """A channel that did not take the message; the text says why, without secrets or addresses."""
+
+
+def tell(channels: dict[str, Channel]) -> dict[str, str | None]:
+    """Use all channels at the same time; return by name why one failed, or None if it did not."""
+    found: dict[str, str | None] = dict.fromkeys(channels, f"no answer within {DEADLINE} seconds")
+
+    def use(name: str, channel: Channel) -> None:
+        try:
+            channel()
+            found[name] = None
+        except Unreached as error:
+            found[name] = mask(str(error))
+        except Exception as error:  # noqa: BLE001 - a bug here must not hurt the run either
+            found[name] = f"a bug: {type(error).__name__}"
+
+    threads = [threading.Thread(target=use, args=item, daemon=True) for item in channels.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+    return dict(found)
+
+
+def retrying() -> Retrying:
+    """Return a few tries at what may work the next time."""
+    return Retrying(retry=retry_if_exception(is_passing), stop=stop_after_attempt(TRIES), wait=pause_after, reraise=True)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return whether another try may help."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code == TOO_MANY or error.code >= SERVER_ERROR
+    if isinstance(error, smtplib.SMTPResponseException):
+        return error.smtp_code < SERVER_ERROR
+    return isinstance(error, OSError) and not isinstance(error, smtplib.SMTPException | ssl.SSLError)
+
+
+def pause_after(state: RetryCallState) -> float:
+    """Return how long to wait: what the server asks for, if it does, else PAUSE."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.headers.get("Retry-After", "") if isinstance(error, urllib.error.HTTPError) else ""
+    return float(asked) if asked.isdecimal() else PAUSE
+
+
+def send_mail(notice: Notice, settings: Settings) -> None:
+    """Send an e-mail with a text and an HTML part, or raise Unreached."""
+    if not settings.mail_from or not settings.mail_to:
+        raise Unreached("MAIL_FROM and MAIL_TO are needed beside SMTP_HOST")
+    message = EmailMessage()
+    message["Subject"] = notice.subject
+    message["From"] = settings.mail_from
+    message["To"] = settings.mail_to
+    message["Date"] = formatdate(localtime=True)
+    message["Message-ID"] = make_msgid(domain=socket.gethostname())
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(notice.text)
+    message.add_alternative(notice.html, subtype="html")
+    try:
+        retrying()(deliver, message, settings)
+    except smtplib.SMTPRecipientsRefused as error:
+        raise Unreached(f"the mail server refuses every one of {len(error.recipients)} recipients") from error
+    except smtplib.SMTPResponseException as error:
+        said = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
+        raise Unreached(f"the mail server says {error.smtp_code} {said}") from error
+    except (smtplib.SMTPException, OSError) as error:
+        raise Unreached(f"{settings.smtp_host}:{settings.smtp_port}: {error}") from error
+
+
+def deliver(message: EmailMessage, settings: Settings) -> None:
+    """Hand the message to the mail server."""
+    with smtp(settings) as server:
+        if refused := server.send_message(message):
+            raise Unreached(f"the mail server refuses {len(refused)} of the recipients")
+
+
+def smtp(settings: Settings) -> smtplib.SMTP:
+    """Return a connection to the mail server, encrypted and logged in as the settings say."""
+    context = ssl.create_default_context()
+    host = settings.smtp_host or ""
+    if settings.smtp_port == SMTPS:
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, settings.smtp_port, timeout=TIMEOUT, context=context)
+    else:
+        server = smtplib.SMTP(host, settings.smtp_port, timeout=TIMEOUT)
+    try:
+        if settings.smtp_starttls and settings.smtp_port != SMTPS:
+            server.starttls(context=context)
+        if settings.smtp_user:
+            server.login(settings.smtp_user, settings.smtp_password.get_secret_value() if settings.smtp_password else "")
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+def send_slack(notice: Notice, settings: Settings) -> None:
+    """Post to the incoming webhook, or raise Unreached."""
+    assert settings.slack_webhook_url
+    retries: list[RetryHandler] = [
+        kind(TRIES - 1) for kind in (ConnectionErrorRetryHandler, RateLimitErrorRetryHandler, ServerErrorRetryHandler)
+    ]
+    client = WebhookClient(settings.slack_webhook_url.get_secret_value(), timeout=TIMEOUT, retry_handlers=retries)
+    block = {"type": "section", "text": {"type": "mrkdwn", "text": notice.slack}}
+    try:
+        answer = client.send(text=notice.subject, blocks=[block])
+    except (OSError, ValueError) as error:  # its text may hold the address, which is the secret
+        raise Unreached(f"Slack: {reason(error)}") from None
+    if answer.status_code != 200:
+        raise Unreached(f"Slack answers {answer.status_code}")
+
+
+def ping(url: SecretStr, path: str, run_id: str, body: str = "") -> None:
+    """Ping the dead-man's switch as healthchecks.io defines it: ``start``, or an exit status; raise Unreached."""
+    run = uuid.uuid5(uuid.NAMESPACE_OID, run_id)
+    target = f"{url.get_secret_value().rstrip('/')}/{path}?rid={run}"
+    try:
+        retrying()(post, target, body.encode())
+    except (OSError, ValueError) as error:
+        raise Unreached(f"HEALTHCHECK_URL: {reason(error)}") from None
+
+
+def post(url: str, body: bytes) -> None:
+    """Post to an address of the settings, which takes http and https only."""
+    with urllib.request.urlopen(urllib.request.Request(url, body), timeout=TIMEOUT):  # noqa: S310
+        pass
+
+
+def reason(error: Exception) -> str:
+    """Return why an address was not reached, without the address."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answers {error.code}"
+    if isinstance(error, urllib.error.URLError):
+        return str(error.reason)
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -1,0 +1,219 @@
+"""Verify the installation before the first night: one line per thing that the night needs, a hint per problem."""
+
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dateutil import tz
+from psycopg2.extensions import cursor
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import channels
+import ledger
+import settings as every_setting
+from database import Database
+from remote import Remote
+from settings import ROOT, Settings
+from stage import own_plain_command
+from trouble import StageError, Status
+from workdir import WorkDir
+
+ROOM = 1 << 30  # bytes that a folder's disk should have free
+OLDEST_POSTGRES = 14
+WIDTH = 140  # columns where no terminal says
+SCHEDULED = (0, 2)  # hour and minute of the cron line
+
+
+def folder(path: Path) -> str:
+    """Verify that a folder can be written to and has room."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path) as file:
+            file.write(b"x")
+    except OSError as error:
+        raise StageError(Status.DISK, f"{path}: {error.strerror}.", "give this user the right to write there.") from error
+    free = shutil.disk_usage(path).free
+    if free < ROOM:
+        raise StageError(Status.DISK, f"{path}: {free / 1e9:.1f} GB free.", "a night needs about three times its reports.")
+    return f"{path}, {free / 1e9:,.0f} GB free"
+
+
+def work_folder(settings: Settings) -> str:
+    """Verify WORK_DIR."""
+    return folder(WorkDir(settings).root)
+
+
+def backup_folder(settings: Settings) -> str:
+    """Verify BACKUP_DIR."""
+    return folder(settings.backup_dir)
+
+
+def log_folder(settings: Settings) -> str:
+    """Verify LOG_DIR."""
+    return folder(settings.log_dir)
+
+
+def sftp(settings: Settings) -> str:
+    """Verify host key, login, the remote folder, and that files can be deleted there."""
+    remote = Remote(settings)
+    try:
+        listed, _ = remote.list()
+        if settings.delete_source:
+            remote.probe()
+    finally:
+        remote.close()
+    return f"{settings.sftp_user}@{settings.sftp_host}, {len(listed)} reports waiting"
+
+
+def postgres(settings: Settings) -> str:
+    """Verify that the database answers, and has the right version, schema and rights."""
+    database = Database(settings)
+    try:
+        with database.transaction() as cursor:
+            return look_at(cursor)
+    finally:
+        database.close()
+
+
+def look_at(cursor: cursor) -> str:
+    """Verify version, schema and rights."""
+    version = cursor.connection.server_version // 10_000
+    if version < OLDEST_POSTGRES:
+        raise StageError(Status.POSTGRES, f"PostgreSQL {version} is too old.", f"{OLDEST_POSTGRES} or later is needed.")
+    applied = {row[0] for row in ledger.rows(cursor, "check_migrations")}
+    missing = {path.stem for path in (ROOT / "sql" / "migrations").glob("*.sql")} - applied
+    if missing:
+        raise StageError(Status.POSTGRES, f"the schema lacks {', '.join(sorted(missing))}.", "run make postgres-setup.")
+    rights = ledger.rows(cursor, "check_rights")
+    if rights:
+        lacking = ", ".join(f"{privilege} on {name}" for name, privilege in rights)
+        raise StageError(Status.POSTGRES, f"the user may not {lacking}.", "grant it, or connect as the tables' owner.")
+    (name, user), *_ = ledger.rows(cursor, "check_database")
+    return f"PostgreSQL {version}, database {name}, user {user}"
+
+
+def mail(settings: Settings) -> str:
+    """Verify that the mail server takes our login; sends nothing."""
+    if not settings.smtp_host:
+        return "not set"
+    if not settings.mail_from or not settings.mail_to:
+        raise StageError(Status.SETTINGS, "MAIL_FROM and MAIL_TO are not set.", "they are needed beside SMTP_HOST.")
+    try:
+        with channels.smtp(settings) as server:
+            server.noop()
+    except OSError as error:
+        raise StageError(
+            Status.SETTINGS, f"{settings.smtp_host}:{settings.smtp_port}: {error}.", "check SMTP_* in the settings."
+        ) from error
+    return f"{settings.smtp_host}:{settings.smtp_port}"
+
+
+def slack(settings: Settings) -> str:
+    """Verify that Slack can be reached; posts nothing."""
+    return reach(settings.slack_webhook_url, "SLACK_WEBHOOK_URL")
+
+
+def switch(settings: Settings) -> str:
+    """Verify that the dead-man's switch can be reached; does not ping it."""
+    return reach(settings.healthcheck_url, "HEALTHCHECK_URL")
+
+
+def reach(url: SecretStr | None, name: str) -> str:
+    """Verify that the host of a secret address takes connections."""
+    if url is None:
+        return "not set"
+    parts = urlsplit(url.get_secret_value())
+    host, secure = parts.hostname or "", parts.scheme == "https"
+    try:
+        with socket.create_connection((host, parts.port or (443 if secure else 80)), channels.TIMEOUT) as plain:
+            if secure:
+                ssl.create_default_context().wrap_socket(plain, server_hostname=host).close()
+    except OSError as error:
+        raise StageError(Status.SETTINGS, f"{name}: {host}: {error}.", "is there a way out of this network?") from error
+    return host
+
+
+def metrics(settings: Settings) -> str:
+    """Verify that the metrics can be written."""
+    return folder(settings.metrics_file.parent) if settings.metrics_file else "not set"
+
+
+def cron(settings: Settings) -> str:
+    """Verify that the cron line is installed."""
+    hint = "run make schedule."
+    try:
+        lines = subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False).stdout.splitlines()
+    except FileNotFoundError as error:
+        raise StageError(Status.SETTINGS, "cron is not installed.", "install it, then " + hint) from error
+    for line in lines:
+        if not line.startswith("#") and "etl/etl.sh" in line:
+            return line
+    raise StageError(Status.SETTINGS, "your crontab has no line that runs etl/etl.sh.", hint)
+
+
+def clock(settings: Settings) -> str:
+    """Verify that cron's midnight and TIMEZONE's are on the same day."""
+    hour, minute = SCHEDULED
+    here = datetime.now().astimezone().replace(hour=hour, minute=minute) + timedelta(days=1)
+    there = here.astimezone(tz.gettz(settings.timezone))
+    if here.date() != there.date():
+        day = "the day before" if there.date() < here.date() else "the next day"
+        raise StageError(
+            Status.SETTINGS,
+            f"when cron starts the night ({here:%H:%M %Z}), it is {there:%H:%M} of {day} in {settings.timezone}.",
+            "set the machine's time zone or TIMEZONE so that both have the same today.",
+        )
+    return f"{settings.timezone}, today is {settings.as_of}"
+
+
+CHECKS: dict[str, Callable[[Settings], str]] = {  # each gives what is good in a few words, or raises StageError
+    "clock": clock,
+    "work folder": work_folder,
+    "backup folder": backup_folder,
+    "log folder": log_folder,
+    "SFTP server": sftp,
+    "Postgres": postgres,
+    "e-mail": mail,
+    "Slack": slack,
+    "dead-man's switch": switch,
+    "metrics": metrics,
+    "cron": cron,
+}
+
+
+def main() -> int:
+    """Print the table; return the first problem's status."""
+    table = Table("what", "", "found", "hint")
+    problems: list[int] = []
+
+    def enter(name: str, verify: Callable[[], str]) -> None:
+        try:
+            table.add_row(name, Text("ok", "green"), Text(verify()), "")
+        except StageError as error:
+            fact, _, hint = str(error).partition(" Hint: ")
+            table.add_row(name, Text("FAULT", "bold red"), Text(fact), Text(hint))
+            problems.append(error.status)
+
+    enter("settings", lambda: f"{len(every_setting.load(Settings).model_fields_set)} set, all sound")
+    sound = every_setting.load_sound()
+    for name, verify in CHECKS.items():
+        enter(name, partial(verify, sound))
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    console.print(table)
+    console.print(f"{len(problems) or 'No'} problem{'' if len(problems) == 1 else 's'}.")
+    return problems[0] if problems else Status.DONE
+
+
+if __name__ == "__main__":
+    own_plain_command("check", main)

@@ -1,0 +1,37 @@
+"""The run in numbers, for Prometheus's textfile collector (METRICS_FILE)."""
+
+import os
+import time
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+
+from alerts import Alerts
+from digest import Digest
+
+
+def write(digest: Digest, alerts: Alerts, path: Path) -> None:
+    """Replace the file, in one step, by the numbers of this run; they hold nothing private, so everybody may read them."""
+    registry = CollectorRegistry()
+
+    def gauge(name: str, text: str, values: dict[str, float], label: str = "") -> None:
+        metric = Gauge(f"visitas_{name}", text, [label] if label else [], registry=registry)
+        for value_of, value in values.items():
+            (metric.labels(value_of) if label else metric).set(value)
+
+    gauge("exit_status", "Exit status of the last run.", {"": digest.status})
+    gauge("last_run_timestamp_seconds", "When the last run ended.", {"": time.time()})
+    if alerts.last_success:
+        gauge("last_success_timestamp_seconds", "When the last good run ended.", {"": alerts.last_success})
+    took = {stage: seconds for stage, _, seconds in digest.journal.ended if seconds is not None}
+    gauge("stage_duration_seconds", "Duration of each stage of the last run; etl is the whole.", took, "stage")
+    gauge("files", "Reports of the last run by what became of them.", digest.files_by_status, "status")
+    gauge("lines", "Lines of the last run by what became of them.", digest.lines_by_status, "status")
+    unreached = dict.fromkeys(alerts.unreached, 1.0)
+    gauge("channel_unreached", "1 for each channel that did not take the message of the last run.", unreached, "channel")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = os.umask(0o022)
+    try:
+        write_to_textfile(str(path), registry)
+    finally:
+        os.umask(before)

@@ -1,0 +1,79 @@
+"""The digest of a run in the words of each channel."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
+
+from channels import Notice
+from digest import Digest
+from faults import mask, printable
+from settings import Settings
+
+SUBJECT_LIMIT = 150  # characters
+LISTED = 20  # messages of a kind in a notice
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=select_autoescape(["html"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+def render(digest: Digest, heading: str, settings: Settings) -> Notice:
+    """Return what is to be told of a run; mailboxes are masked, whatever they came in with."""
+    facts: dict[str, Any] = {
+        "digest": digest,
+        "heading": heading,
+        "errors": shortened(digest.errors),
+        "warnings": shortened(digest.warnings),
+        "figures": figures(digest),
+        "log_dir": settings.log_dir,
+        "backup_dir": settings.backup_dir,
+    }
+    subject = printable(mask(f"[visitas] {heading}: {digest.headline}"))[:SUBJECT_LIMIT]
+    text = mask(TEMPLATES.get_template("notice.txt").render(facts))
+    html = mask(TEMPLATES.get_template("notice.html").render(facts))
+    return Notice(subject, text, html, mask(TEMPLATES.get_template("notice.slack").render(facts)))
+
+
+def shortened(messages: list[str]) -> list[str]:
+    """Return no more messages than somebody reads."""
+    more = len(messages) - LISTED
+    return messages if more <= 0 else [*messages[:LISTED], f"and {more} more; the logs have them all"]
+
+
+def figures(digest: Digest) -> list[tuple[str, str]]:
+    """Return the run's figures in words, sums before what they are made of."""
+    facts, loaded = digest.journal.facts, digest.loaded
+    found = []
+    if "seen" in facts:
+        left = f"{facts['pulled']:,} pulled, {facts['left']:,} left for the next run, {facts['names_refused']:,} refused by name"
+        found.append(("Files at the source", f"{facts['seen']:,}: {left}"))
+    if loaded is not None:
+        by_status = ", ".join(f"{count:,} {status}" for status, count in digest.files_by_status.items() if status != "deferred")
+        found.append(("Files decided on", f"{len(loaded.files):,} = {by_status}"))
+        lines = f"{loaded.total('rows_loaded'):,} loaded + {loaded.total('rows_rejected'):,} rejected"
+        found.append(("Lines read", f"{loaded.total('rows_read'):,} = {lines}"))
+        found.append(("Visitors", f"{loaded.total('visitors_new'):,} new, {loaded.total('visitors_updated'):,} updated"))
+        for name, size in digest.zips.items():
+            found.append(("Zip", f"{name}, {size:,} bytes"))
+        found.append(("Deleted at the source", f"{sum(file.source_deleted for file in loaded.files):,} files"))
+    found.append(("Left in the work directory", f"{digest.waiting:,} files"))
+    return found
+
+
+def slack(text: str) -> Markup:
+    """Return text in which Slack sees no markup of its own."""
+    return Markup(str(escape(text)).replace("&#34;", '"').replace("&#39;", "'"))  # noqa: S704 - escaped just before
+
+
+def took(seconds: float | None) -> str:
+    """Return a duration in words."""
+    return "no end" if seconds is None else f"{seconds:,.1f} s"
+
+
+TEMPLATES.filters.update(slack=slack, took=took)

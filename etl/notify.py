@@ -1,0 +1,150 @@
+"""Tell people how a run ended: called by etl.sh as it exits, whatever happened. Changes neither data nor exit status."""
+
+import argparse
+import logging
+import math
+import os
+import time
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import channels
+import ledger
+import logs
+import metrics
+import settings
+from alerts import Alerts
+from channels import Channel, Notice
+from database import Database
+from digest import Digest, Severity, gather, sizes
+from journal import JOURNAL, Journal
+from ledger import Run
+from notice import render
+from settings import Settings
+from trouble import StageError, Status
+
+PATIENCE = 30  # seconds that Postgres gets to answer
+
+log = logging.getLogger("etl.notify")
+
+
+def main() -> None:
+    """Read the exit status from the command line and tell whom it concerns."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("status", type=int, help="exit status of the run")
+    status = parser.parse_args().status
+    logs.to_stderr("notify")
+    os.environ["RETRY_SECONDS"] = "0"
+    try:
+        notify(status, settings.load_sound())
+    except Exception:
+        log.exception("a bug: please report this traceback")
+
+
+def notify(status: int, settings: Settings) -> None:
+    """Tell of a run through every channel that is set, and remember what was told."""
+    run = Run.current("etl")
+    path = os.environ.get(JOURNAL)
+    journal = Journal.read(Path(path or os.devnull))
+    if path and status == Status.DONE and not journal.ended:
+        return  # etl.sh --help, say: there was no run
+    logs.to_file(settings, "etl", run.id)
+    hours = hours_held(run, settings) if status == Status.LOCKED else None
+    if hours is not None and hours < settings.lock_alert_hours:
+        log.info("told nobody: another run has been at work for hours=%.1f", hours)
+        return
+    alerts = Alerts.read(settings.log_dir)
+    digest = replace(look(run, status, journal, settings), unreached=alerts.unreached, hours_locked=hours)
+    notice = render(digest, heading(digest, alerts, settings), settings)
+    recovered = digest.severity is not Severity.FAILED and alerts.nights > 0
+    told = channels.tell(wanted(digest, notice, settings, recovered=recovered))
+    for name, why in told.items():
+        if why:
+            log.error("%s was not reached: %s. Hint: make notify-test tries it again.", name, why)
+        else:
+            log.info("told channel=%s severity=%s", name, digest.severity)
+    remember(digest, notice, alerts, told, settings)
+    if settings.metrics_file:
+        metrics.write(digest, alerts, settings.metrics_file)
+
+
+def hours_held(run: Run, settings: Settings) -> float:
+    """Return for how long another run has held the lock; infinite if nobody knows."""
+    holder = (settings.work_dir / ".lock").read_text().removeprefix("run ").strip()
+    with suppress(ValueError):
+        if holder != run.id:  # else this host's lock was ours, and another host has the one in Postgres
+            return (datetime.now(UTC) - Run(holder, "etl").started_at).total_seconds() / 3600
+    with suppress(StageError), Database(settings, PATIENCE).transaction() as cursor:
+        if row := ledger.one(cursor, "run_held", {"run_id": run.id}):
+            return float(row[1]) / 3600
+    return math.inf
+
+
+def look(run: Run, status: int, journal: Journal, settings: Settings) -> Digest:
+    """Return the digest of a run, with as many facts as can be had."""
+    database = Database(settings, PATIENCE)
+    loaded = None
+    try:
+        with database.transaction() as cursor:
+            loaded = gather(cursor, run.id)
+    except StageError as error:
+        log.info("telling without the load log: %s", error)
+    database.close()
+    return Digest(
+        run_id=run.id,
+        status=status,
+        journal=journal,
+        loaded=loaded,
+        zips=sizes(loaded.zips if loaded else [], settings.backup_dir),
+        waiting=len(list(settings.work_dir.glob(settings.report_pattern))),
+        expect_days=settings.expect_files_within_days,
+    )
+
+
+def heading(digest: Digest, alerts: Alerts, settings: Settings) -> str:
+    """Return how grave it is in a word, and how it goes on from the nights before."""
+    if digest.severity is Severity.FAILED:
+        nights = alerts.fail(digest.status, settings.now().date())
+        return "FAILED" + (f", {ordinal(nights)} night" if nights > 1 else "")
+    word = "WARNING" if digest.severity is Severity.WARNING else "OK"
+    if alerts.nights:
+        return f"{word}, recovered after {alerts.nights} failed night{'s' if alerts.nights > 1 else ''}"
+    return word
+
+
+def ordinal(number: int) -> str:
+    """Return 1st, 2nd, 3rd, 4th ..."""
+    teens = number % 100 in (11, 12, 13)
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
+def wanted(digest: Digest, notice: Notice, settings: Settings, *, recovered: bool) -> dict[str, Channel]:
+    """Return the channels that are set and that this run concerns."""
+    concerns = digest.severity is not Severity.OK or recovered
+    found: dict[str, Channel] = {}
+    if settings.smtp_host and (concerns or settings.mail_on_success):
+        found["e-mail"] = partial(channels.send_mail, notice, settings)
+    if settings.slack_webhook_url and concerns:
+        found["Slack"] = partial(channels.send_slack, notice, settings)
+    if settings.healthcheck_url:
+        path = str(digest.status) if digest.severity is Severity.FAILED else "0"
+        found["dead-man's switch"] = partial(channels.ping, settings.healthcheck_url, path, digest.run_id, notice.text)
+    return found
+
+
+def remember(digest: Digest, notice: Notice, alerts: Alerts, told: dict[str, str | None], settings: Settings) -> None:
+    """Keep what the next run must know of this one."""
+    now = time.time()
+    alerts.unreached = {name: why for name, why in told.items() if why}
+    if digest.severity is not Severity.FAILED:
+        alerts.succeed(now)
+    if digest.severity is not Severity.OK:
+        alerts.last_alert, alerts.last_alert_at = notice.subject, now
+    alerts.write(settings.log_dir)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Send a marked test message through every channel that is set, and say what worked."""
+
+import socket
+from functools import partial
+
+from rich.console import Console
+from rich.table import Table
+
+import channels
+from channels import Channel, Notice
+from settings import Settings
+from stage import own_command
+from trouble import Status
+
+SUBJECT = "[visitas] TEST: this is a test message"
+TEXT = "This is a test message of the nightly visits ETL on {host}. Nothing happened, and nothing is to be done."
+
+
+def main(settings: Settings) -> Status:
+    """Use every channel once; SETTINGS if one does not work, or none is set."""
+    console = Console()
+    text = TEXT.format(host=socket.gethostname())
+    notice = Notice(
+        SUBJECT, text + "\n", f'<!doctype html>\n<html lang="en"><body><p>{text}</p></body></html>\n', f"*TEST*: {text}"
+    )
+    used: dict[str, Channel] = {}
+    if settings.smtp_host:
+        used["e-mail"] = partial(channels.send_mail, notice, settings)
+    if settings.slack_webhook_url:
+        used["Slack"] = partial(channels.send_slack, notice, settings)
+    if settings.healthcheck_url:  # as a log entry: it neither starts nor ends a run
+        used["dead-man's switch"] = partial(channels.ping, settings.healthcheck_url, "log", SUBJECT, text)
+    if not used:
+        console.print("No channel is set. Hint: SMTP_HOST, SLACK_WEBHOOK_URL and HEALTHCHECK_URL are the settings.")
+        return Status.SETTINGS
+    told = channels.tell(used)
+    table = Table("channel", "test message")
+    for name, why in told.items():
+        table.add_row(name, why or "delivered")
+    console.print(table)
+    return Status.SETTINGS if any(told.values()) else Status.DONE
+
+
+if __name__ == "__main__":
+    own_command("notify-test", main, Settings)

@@ -1,0 +1,2 @@
+-- Which database this is, and as whom we see it.
+select current_database(), current_user;

@@ -1,0 +1,313 @@
+"""Who hears what: every severity end to end through etl.sh, real mail and web servers, and no channel that hurts the run."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from parts import ETL, Night, line, report
+from sinks import MailSink, WebSink, certificate, mail_sink, web_sink
+
+REFUSED = b"id,name\r\n1,x\r\n"
+
+
+class Told(Night):
+    """A night with every channel set."""
+
+    mail: MailSink
+    slack: WebSink
+    switch: WebSink
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last run's metrics, by name and label."""
+        lines = (self.folder / "metrics" / "visitas.prom").read_text().splitlines()
+        return {name: float(value) for name, _, value in (text.rpartition(" ") for text in lines if text[0] != "#")}
+
+    def subjects(self) -> list[str]:
+        return [str(message["Subject"]) for message in self.mail.received]
+
+    def said(self) -> list[str]:
+        """What Slack was sent."""
+        return [request.json["blocks"][0]["text"]["text"] for request in self.slack.received]
+
+
+@pytest.fixture
+def told(night: Night) -> Iterator[Told]:
+    with mail_sink() as (mail, settings), web_sink() as slack, web_sink() as switch:
+        night.__class__ = Told
+        assert isinstance(night, Told)
+        night.settings |= settings | {
+            "SLACK_WEBHOOK_URL": f"{slack.url}/services/SECRET-HOOK",
+            "HEALTHCHECK_URL": f"{switch.url}/SECRET-PING",
+            "METRICS_FILE": str(night.folder / "metrics" / "visitas.prom"),
+        }
+        night.mail, night.slack, night.switch = mail, slack, switch
+        yield night
+
+
+def plain(message: EmailMessage) -> str:
+    """The text part of a mail."""
+    part = message.get_body(("plain",))
+    assert part
+    return str(part.get_content())
+
+
+def html(message: EmailMessage) -> str:
+    """The HTML part of a mail."""
+    part = message.get_body(("html",))
+    assert part
+    return str(part.get_content())
+
+
+def test_a_good_night_wakes_nobody(told: Told) -> None:
+    told.deliver("report_1.txt", report(line()))
+    done = told.run()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (told.mail.received, told.slack.received) == ([], [])
+    assert told.switch.paths() == ["/SECRET-PING/start", "/SECRET-PING/0"]
+    assert len({request.path.partition("?rid=")[2] for request in told.switch.received}) == 1
+    found = told.metrics
+    assert (found["visitas_exit_status"], found['visitas_files{status="loaded"}']) == (0, 1)
+    assert found["visitas_last_success_timestamp_seconds"] == pytest.approx(time.time(), abs=60)
+    assert found['visitas_stage_duration_seconds{stage="load"}'] > 0
+    assert (told.folder / "metrics" / "visitas.prom").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_good_night_is_mailed_if_asked_for(told: Told) -> None:
+    told.deliver("report_1.txt", report(line(), b"x,,\r\n"))
+    assert told.run(MAIL_ON_SUCCESS="true").returncode == 0
+    assert told.subjects() == ["[visitas] OK: 1 of 1 files loaded, 1 of 2 lines"]
+    assert told.slack.received == []
+
+
+def test_a_warning(told: Told) -> None:
+    told.deliver("report_1.txt", report(line(), line("ana", envio="-"), b"x,,\r\n"))
+    told.deliver("report_3.txt", REFUSED)
+    done = told.run()
+    assert done.returncode == 3
+    assert told.subjects() == ["[visitas] WARNING: 1 of 2 files loaded, 1 refused, 1 of 3 lines"]
+    (message,) = told.mail.received
+    text = plain(message)
+    for expected in (
+        "* load: report_3.txt is refused. Hint:",
+        "* load: missing in the consecutive numbers: report_2.txt.",
+        "Files at the source:        2: 2 pulled, 0 left for the next run, 0 refused by name\n",
+        "Files decided on:           2 = 1 loaded, 0 duplicate, 1 refused, 0 quarantined\n",
+        "Lines read:                 3 = 1 loaded + 2 rejected\n",
+        "Visitors:                   1 new, 0 updated\n",
+        "Deleted at the source:      2 files\n",
+        "Left in the work directory: 0 files\n",
+        "email-invalid            1  report_1.txt (1)\n",
+    ):
+        assert expected in text
+        assert expected.partition(":")[0].strip("* ") in html(message)
+    assert re.search(r"Zip: +visitas_\S+\.zip, [\d,]+ bytes\n", text)
+    (said,) = told.said()
+    assert said.startswith("*WARNING*: 1 of 2 files loaded")
+    assert ":warning: load: report_3.txt is refused." in said
+    assert told.switch.paths()[-1] == "/SECRET-PING/0"
+
+
+def test_postgres_gone(told: Told) -> None:
+    told.deliver("report_1.txt", report(line()))
+    assert told.run(DATABASE_URL="postgresql://127.0.0.1:1/x").returncode == 12
+    (subject,) = told.subjects()
+    assert subject.startswith("[visitas] FAILED: load: Postgres does not answer")
+    assert "1 files" in plain(told.mail.received[0])  # it waits in the work directory
+    assert told.said()[0].startswith("*FAILED*: load: Postgres does not answer")
+    assert told.switch.paths()[-1] == "/SECRET-PING/12"
+    assert told.metrics["visitas_exit_status"] == 12
+    assert "visitas_last_success_timestamp_seconds" not in told.metrics
+
+
+def test_broken_settings(told: Told) -> None:
+    assert told.run(MIN_AGE_SECONDS="soon", SFTP_HOTS="x", MAIL_ON_SUCCESS="perhaps").returncode == 2
+    (subject,) = told.subjects()
+    assert subject.startswith("[visitas] FAILED: etl: 3 problem(s) in the settings: SFTP_HOTS is no setting")
+    assert told.switch.paths() == ["/SECRET-PING/2"]
+
+
+@contextmanager
+def under_way(told: Told, script: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A night and the process of one of its scripts."""
+    command = ["bash", str(ETL / "etl.sh")]
+    with subprocess.Popen(command, env=told.environment(), stderr=subprocess.PIPE, text=True) as run:
+        deadline = time.monotonic() + 30
+        while not (
+            found := subprocess.run(["pgrep", "-f", f"{ETL}/{script}"], capture_output=True, text=True, check=False).stdout
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        yield run, int(found.split()[0])
+        run.communicate(timeout=60)
+
+
+@pytest.mark.parametrize("script", ["transform.py", "run.py"])
+def test_killed(told: Told, script: str) -> None:
+    told.deliver("report_1.txt", report(line()))
+    with under_way(told, script) as (run, process):
+        if script == "run.py":
+            time.sleep(0.8)  # until it has begun
+        os.kill(process, signal.SIGKILL)
+    assert run.returncode == 137
+    (subject,) = told.subjects()
+    assert subject.startswith("[visitas] FAILED: ")
+    stage = "etl" if script == "run.py" else "transform"
+    assert f"! {stage}: ended without a word; it was killed" in plain(told.mail.received[0])
+    assert told.switch.paths()[-1] == "/SECRET-PING/137"
+
+
+def test_the_same_failure_is_one_growing_alert_until_it_recovers(told: Told) -> None:
+    gone = "postgresql://127.0.0.1:1/x"
+    for _ in range(2):
+        assert told.run(DATABASE_URL=gone).returncode == 12
+    state = told.logs / "alerts.json"
+    for days in (1, 2, 3):
+        kept = json.loads(state.read_text())
+        state.write_text(
+            json.dumps(kept | {"last_night": str((datetime.now(UTC) - timedelta(days=1)).date() - timedelta(days=days))})
+        )
+        assert told.run(DATABASE_URL=gone).returncode == 12
+    starts = [subject.partition(": ")[0] for subject in told.subjects()]
+    first = "[visitas] FAILED"
+    assert starts == [first, first, f"{first}, 2nd night", f"{first}, 3rd night", f"{first}, 4th night"]
+    assert told.run().returncode == 0
+    assert told.subjects()[-1] == "[visitas] OK, recovered after 4 failed nights: nothing new"
+    assert told.said()[-1].startswith("*OK, recovered after 4 failed nights*")
+    assert told.run().returncode == 0
+    assert len(told.subjects()) == 6
+
+
+def test_a_lock_is_nobodys_concern_until_it_is_held_for_long(told: Told) -> None:
+    told.work.mkdir(mode=0o700)
+    since = datetime.now(UTC) - timedelta(hours=5)
+    lock = told.work / ".lock"
+    lock.write_text(f"run {since:%Y%m%dT%H%M%SZ}-1")
+    with subprocess.Popen(["flock", str(lock), "sleep", "60"]) as holder:
+        time.sleep(0.3)
+        assert told.run().returncode == 11
+        assert (told.mail.received, told.slack.received, told.switch.received) == ([], [], [])
+        assert told.run(LOCK_ALERT_HOURS="4").returncode == 11
+        assert "! the lock has been held for 5 hours." in plain(told.mail.received[0])
+        assert told.switch.paths() == ["/SECRET-PING/11"]
+        subprocess.run(["pkill", "-P", str(holder.pid)], check=True)
+
+
+def test_help_tells_nobody(told: Told) -> None:
+    assert told.run("etl.sh", "--help").returncode == 0
+    assert (told.mail.received, told.switch.received) == ([], [])
+
+
+def test_no_report_for_too_long(told: Told) -> None:
+    told.deliver("report_1.txt", report(line()))
+    assert told.run(EXPECT_FILES_WITHIN_DAYS="2").returncode == 0
+    told.sql("update load_file set first_seen_at = now() - interval '3 days'")
+    assert told.run(EXPECT_FILES_WITHIN_DAYS="2").returncode == 0
+    assert "* no report has come for 3 days." in plain(told.mail.received[-1])
+    assert len(told.mail.received) == 1
+
+
+@pytest.mark.parametrize("rows", [3, 40])
+def test_a_volume_far_from_the_usual(told: Told, rows: int) -> None:
+    for number, count in enumerate((12, 10, 14, rows), 1):
+        told.deliver(f"report_{number}.txt", report(*(line(f"p{number}_{one}@example.com") for one in range(count))))
+        assert told.run().returncode == 0
+    assert f"* {rows} lines came; the usual is 12" in plain(told.mail.received[-1])
+    assert len(told.mail.received) == 1
+
+
+def test_dead_channels_change_nothing(told: Told) -> None:
+    told.mail.answer = "554 not now"
+    told.slack.answers = [500] * 9
+    told.switch.answers = [500] * 9
+    told.deliver("report_1.txt", REFUSED)
+    done = told.run()
+    assert done.returncode == 3
+    assert "e-mail was not reached: the mail server says 554 not now" in done.stderr
+    assert "Slack was not reached: Slack answers 500" in done.stderr
+    assert told.metrics['visitas_channel_unreached{channel="Slack"}'] == 1
+    assert told.statuses() == [("report_1.txt", "refused")]
+    told.mail.answer = "250 OK"
+    told.slack.answers, told.switch.answers = [], []
+    assert told.run().returncode == 0
+    assert "* Slack was not reached the last time: Slack answers 500" in plain(told.mail.received[0])
+    assert "SECRET" not in plain(told.mail.received[0])
+
+
+def test_busy_channels_are_tried_again(told: Told) -> None:
+    told.slack.answers, told.switch.answers = [429, 429], [503, 429, 200, 500]
+    told.deliver("report_1.txt", REFUSED)
+    assert told.run().returncode == 3
+    assert len(told.slack.received) == 3
+    assert told.switch.paths() == ["/SECRET-PING/start"] * 3 + ["/SECRET-PING/0"] * 2
+
+
+@pytest.mark.parametrize("login", [None, ("etl", "SECRET-PASSWORD")])
+def test_mail_over_tls(night: Night, tmp_path: Path, login: tuple[str, str] | None) -> None:
+    night.deliver("report_1.txt", REFUSED)
+    with mail_sink(certificate(tmp_path), login) as (sink, settings):
+        done = night.run(**settings)
+        assert (done.returncode, sink.secured) == (3, [True])
+        refused = night.run(**settings | {"SMTP_PASSWORD": "SECRET-WRONG", "MAIL_ON_SUCCESS": "true"})
+        if login:
+            assert "e-mail was not reached: the mail server says 535" in refused.stderr
+            assert "SECRET" not in refused.stderr
+        untrusted = night.run(**settings | {"SSL_CERT_FILE": "/dev/null", "MAIL_ON_SUCCESS": "true"})
+        assert "CERTIFICATE_VERIFY_FAILED" in untrusted.stderr
+        assert untrusted.returncode == 0
+
+
+def test_nothing_private_leaves_the_process(told: Told) -> None:
+    told.settings["SMTP_PASSWORD"] = "SECRET-PASSWORD"
+    people = ("ana.private@example.com", "private bea@example.com", "carla@private@example.com")
+    told.deliver("report_1.txt", report(line(people[0]), line(people[1]), line(people[2], envio="31/02/2013 10:00")))
+    told.deliver("report_9_dora.private@example.com.txt", REFUSED)
+    done = told.run()
+    assert done.returncode == 3
+    sent = [str(message) + plain(message) + html(message) for message in told.mail.received]
+    sent += [request.body for sink in (told.slack, told.switch) for request in sink.received]
+    sent += [path.read_text() for path in (*told.logs.iterdir(), told.folder / "metrics" / "visitas.prom")]
+    sent += [done.stdout, done.stderr]
+    assert sent
+    for text in sent:
+        assert "private" not in text
+        assert "SECRET" not in text
+
+
+def test_json_logs(told: Told) -> None:
+    told.deliver("report_1.txt", report(line()))
+    assert told.run(LOG_FORMAT="json").returncode == 0
+    for stage in ("extract", "transform", "load", "archive", "etl"):
+        found = [json.loads(text) for text in (told.logs / f"{stage}.log").read_text().splitlines()]
+        assert {record["stage"] for record in found} <= {stage, "notify"}
+        assert len({record["run"] for record in found}) == 1
+        assert all(datetime.fromisoformat(record["time"]).tzinfo for record in found)
+    assert found[-1]["level"] == "INFO"
+
+
+def test_notify_test(told: Told) -> None:
+    done = told.run("notify_test.py")
+    assert done.returncode == 0
+    assert done.stdout.count("delivered") == 3
+    assert told.subjects() == ["[visitas] TEST: this is a test message"]
+    assert told.switch.paths() == ["/SECRET-PING/log"]
+    told.slack.answers = [404]
+    done = told.run("notify_test.py")
+    assert done.returncode == 2
+    assert "Slack answers 404" in done.stdout
+
+
+def test_notify_test_without_channels(night: Night) -> None:
+    done = night.run("notify_test.py")
+    assert done.returncode == 2
+    assert "No channel is set" in done.stdout
