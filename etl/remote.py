@@ -3,6 +3,7 @@
 import logging
 import os
 import stat
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import paramiko
 from paramiko.auth_strategy import AuthFailure, AuthSource, AuthStrategy, InMemoryPrivateKey, NoneAuth, Password
 from paramiko.hostkeys import InvalidHostKey
-from paramiko.sftp import CMD_NAME
+from paramiko.sftp import CMD_NAME, CMD_READ, CMD_STATUS, int64
 
 from outage import Outage, watchdog
 from settings import Settings
@@ -20,8 +21,9 @@ from trouble import StageError, Status
 
 TIMEOUT = 30  # seconds without a word from the server
 SLOWEST = 10_000  # bytes per second; a transfer that is slower on the whole hangs
-READ_AHEAD = 128  # requests on their way at once; fewer starve paramiko, unlimited ones fill the memory
-BLOCK = 1 << 18  # bytes
+READ_AHEAD = 128  # requests on their way at once
+BLOCK = 1 << 15  # bytes of a request: what every server gives
+WINDOW = 1 << 26  # bytes that the server may send before it hears from us; what is asked for, 4 MB, is the limit
 LANES = 4  # connections at the most
 LANE_WORTH = 50  # files for which another connection is worth its login
 NAME_LIMIT = 200  # bytes; leaves room for the names staged from it
@@ -47,7 +49,7 @@ class Remote:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client: paramiko.SSHClient | None = None
-        self._sftp: paramiko.SFTPClient | None = None
+        self._sftp: Client | None = None
 
     def lanes(self, files: int) -> "list[Remote]":
         """Return connections for so many files: this one and, if it is worth it and the server allows them, more."""
@@ -87,8 +89,7 @@ class Remote:
         with self._session(TIMEOUT + source.size / SLOWEST) as sftp:
             try:
                 with sftp.open(self._path(source.name), "rb") as file:
-                    file.prefetch(source.size, READ_AHEAD)
-                    while block := file.read(BLOCK):
+                    for block in sftp.read_ahead(file.handle, source.size):
                         size += len(block)
                         yield block
             except (FileNotFoundError, EOFError):
@@ -145,12 +146,12 @@ class Remote:
         return str(PurePosixPath(self._settings.sftp_remote_dir) / name)
 
     @contextmanager
-    def _session(self, seconds: float = 4 * TIMEOUT) -> Iterator[paramiko.SFTPClient]:
+    def _session(self, seconds: float = 4 * TIMEOUT) -> Iterator["Client"]:
         """Give the SFTP session for so long; raise Outage or StageError for what the server or the path to it cannot do."""
         try:
             if self._client is None or self._sftp is None:
                 self._client = connect(self._settings)
-                self._sftp = Client.from_transport(transport_of(self._client))
+                self._sftp = Client.from_transport(transport_of(self._client), window_size=WINDOW)
                 assert self._sftp is not None
                 self._sftp.get_channel().settimeout(TIMEOUT)  # type: ignore[union-attr]  # set by open_sftp
             with watchdog(seconds, self._client.close):
@@ -181,7 +182,8 @@ class Remote:
             ) from error
 
     def _is_alive(self) -> bool:
-        return self._sftp is not None and transport_of(self._client).is_active()
+        transport = self._client and self._client.get_transport()
+        return transport is not None and transport.is_active()
 
     def _outage(self, said: str) -> Outage:
         return Outage(
@@ -191,8 +193,44 @@ class Remote:
         )
 
 
+class Answers(dict[int, tuple[int, paramiko.Message]]):
+    """The answers to requests for a file's blocks, by request number, until they are taken."""
+
+    def _async_response(self, kind: int, message: paramiko.Message, number: int) -> None:
+        self[number] = kind, message
+
+
 class Client(paramiko.SFTPClient):
-    """paramiko's client, but a file name that is not UTF-8 does not end the listing."""
+    """paramiko's client, with two ways of our own.
+
+    A file name that is not UTF-8 does not end a listing. And files are read ahead without the thread
+    of ``SFTPFile.prefetch``: if that falls behind the server, the rest of the file is pulled twice,
+    once of it into the memory.
+    """
+
+    def read_ahead(self, handle: paramiko.SFTPHandle, size: int) -> Iterator[bytes]:
+        """Yield the first ``size`` bytes of an open file in blocks; raise EOFError if there are fewer."""
+        answers, asked = Answers(), deque[tuple[int, int, int]]()
+        offset = 0
+
+        def ask(start: int, length: int) -> tuple[int, int, int]:
+            number: int = self._async_request(answers, CMD_READ, handle, int64(start), length)  # type: ignore[attr-defined]
+            return number, start, length
+
+        while offset < size or asked:
+            while offset < size and len(asked) < READ_AHEAD:
+                asked.append(ask(offset, min(BLOCK, size - offset)))
+                offset += BLOCK
+            number, start, length = asked.popleft()
+            while number not in answers:
+                self._read_response()  # type: ignore[attr-defined]  # none of these is in the stubs
+            kind, message = answers.pop(number)
+            if kind == CMD_STATUS:
+                self._convert_status(message)  # type: ignore[attr-defined]
+            block = message.get_string()
+            yield block
+            if len(block) < length:  # a server may give less than it is asked for
+                asked.appendleft(ask(start + len(block), length - len(block)))
 
     def _request(self, kind: int, *args: object) -> tuple[int, paramiko.Message]:
         answer, message = super()._request(kind, *args)  # type: ignore[misc]  # not in the stubs
