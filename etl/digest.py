@@ -104,7 +104,8 @@ class Digest:
     @property
     def errors(self) -> list[str]:
         """What stopped the run, or a part of it."""
-        silent = [f"{stage}: ended without a word; it was killed" for stage, status, _ in self.journal.ended if status is None]
+        killed = any(stage == "etl" and status is None for stage, status, _ in self.journal.ended)
+        silent = ["etl: run.py was killed; what is left is done by the next run"] if killed else []
         if self.hours_locked is not None:
             silent.append(f"the lock has been held for {self.hours_locked:.0f} hours. Hint: does that run hang?")
         return self.journal.errors + silent

@@ -26,6 +26,9 @@ status=0
 for stage in extract transform load archive; do
     "$python" "$root/etl/$stage.py" || {
         code=$?
+        if [ "$code" -gt 128 ] && [ -n "${ETL_JOURNAL:-}" ]; then # it could not say so itself
+            printf '{"stage": "%s", "level": "ERROR", "message": "killed by signal %d"}\n' "$stage" $((code - 128)) >> "$ETL_JOURNAL"
+        fi
         case $status in 0 | 3) status=$code ;; esac
         [ "$code" -ne 130 ] || break # interrupted at the terminal
     }

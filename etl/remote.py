@@ -182,7 +182,7 @@ class Remote:
             ) from error
 
     def _is_alive(self) -> bool:
-        transport = self._client and self._client.get_transport()
+        transport = self._client.get_transport() if self._client else None
         return transport is not None and transport.is_active()
 
     def _outage(self, said: str) -> Outage:

@@ -1,6 +1,7 @@
 """The log files: rotated at midnight, whoever else writes there."""
 
 import logging
+import time
 from pathlib import Path
 
 from logs import LogFile
@@ -16,7 +17,7 @@ def test_rotation_loses_nothing_when_two_runs_overlap(tmp_path: Path) -> None:
         for number, handler in enumerate(both):
             handler.handle(record(f"before {day} {number}"))
         for handler in both:
-            handler.rolloverAt = 0  # midnight has passed
+            handler.rolloverAt = int(time.time()) - 1  # midnight has passed
         for number, handler in enumerate(both):
             handler.handle(record(f"after {day} {number}"))
     for handler in both:
@@ -33,7 +34,7 @@ def test_old_files_go(tmp_path: Path) -> None:
     for day in range(10, 20):
         (tmp_path / f"load.log.2013-02-{day}").write_text("old")
     handler = LogFile(tmp_path / "load.log", "midnight", backupCount=3, encoding="utf-8")
-    handler.rolloverAt = 0
+    handler.rolloverAt = int(time.time()) - 1
     handler.handle(record("new"))
     handler.close()
     kept = sorted(path.name for path in tmp_path.glob("load.log.*"))
