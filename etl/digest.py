@@ -145,7 +145,7 @@ class Digest:
     def headline(self) -> str:
         """What happened, in a few words."""
         if self.severity is Severity.FAILED:
-            return self.errors[0] if self.errors else f"exit status {self.status}"
+            return self.errors[0].partition(" Hint: ")[0] if self.errors else f"exit status {self.status}"
         if self.loaded is None:
             return "done; Postgres could not be asked for the figures"
         if not self.loaded.files:

@@ -12,6 +12,7 @@ from faults import mask, printable
 from settings import Settings
 
 SUBJECT_LIMIT = 150  # characters
+SLACK_LIMIT = 3000  # characters of a text block; Slack refuses longer ones
 LISTED = 20  # messages of a kind in a notice
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -37,7 +38,8 @@ def render(digest: Digest, heading: str, settings: Settings) -> Notice:
     subject = printable(mask(f"[visitas] {heading}: {digest.headline}"))[:SUBJECT_LIMIT]
     text = mask(TEMPLATES.get_template("notice.txt").render(facts))
     html = mask(TEMPLATES.get_template("notice.html").render(facts))
-    return Notice(subject, text, html, mask(TEMPLATES.get_template("notice.slack").render(facts)))
+    slack_text = mask(TEMPLATES.get_template("notice.slack").render(facts))
+    return Notice(subject, text, html, slack_text[:SLACK_LIMIT])
 
 
 def shortened(messages: list[str]) -> list[str]:

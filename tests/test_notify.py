@@ -209,6 +209,14 @@ def test_a_lock_is_nobodys_concern_until_it_is_held_for_long(told: Told) -> None
         subprocess.run(["pkill", "-P", str(holder.pid)], check=True)
 
 
+def test_a_night_of_a_thousand_warnings(told: Told) -> None:
+    for number in range(60):
+        told.deliver(f"report_{number}.txt", REFUSED + str(number).encode())
+    assert told.run().returncode == 3
+    assert "* and 40 more; the logs have them all\n" in plain(told.mail.received[0])
+    assert len(told.said()[0]) <= 3000  # what Slack takes
+
+
 def test_help_tells_nobody(told: Told) -> None:
     assert told.run("etl.sh", "--help").returncode == 0
     assert (told.mail.received, told.switch.received) == ([], [])
