@@ -13,13 +13,6 @@ from email.utils import formatdate, make_msgid
 from typing import NamedTuple
 
 from pydantic import SecretStr
-from slack_sdk.http_retry.builtin_handlers import (
-    ConnectionErrorRetryHandler,
-    RateLimitErrorRetryHandler,
-    ServerErrorRetryHandler,
-)
-from slack_sdk.http_retry.handler import RetryHandler
-from slack_sdk.webhook import WebhookClient
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from faults import mask
@@ -143,11 +136,20 @@ def smtp(settings: Settings) -> smtplib.SMTP:
 
 def send_slack(notice: Notice, settings: Settings) -> None:
     """Post to the incoming webhook, or raise Unreached."""
+    # Imported here: every night waits for what stands at the top, and it is much.
+    from slack_sdk.http_retry import builtin_handlers as again  # noqa: PLC0415
+    from slack_sdk.webhook import WebhookClient  # noqa: PLC0415
+
     assert settings.slack_webhook_url
-    retries: list[RetryHandler] = [
-        kind(TRIES - 1) for kind in (ConnectionErrorRetryHandler, RateLimitErrorRetryHandler, ServerErrorRetryHandler)
-    ]
-    client = WebhookClient(settings.slack_webhook_url.get_secret_value(), timeout=TIMEOUT, retry_handlers=retries)
+    client = WebhookClient(
+        settings.slack_webhook_url.get_secret_value(),
+        timeout=TIMEOUT,
+        retry_handlers=[
+            again.ConnectionErrorRetryHandler(TRIES - 1),
+            again.RateLimitErrorRetryHandler(TRIES - 1),
+            again.ServerErrorRetryHandler(TRIES - 1),
+        ],
+    )
     block = {"type": "section", "text": {"type": "mrkdwn", "text": notice.slack}}
     try:
         answer = client.send(text=notice.subject, blocks=[block])
@@ -177,6 +179,8 @@ def reason(error: Exception) -> str:
     """Return why an address was not reached, without the address."""
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answers {error.code}"
-    if isinstance(error, urllib.error.URLError):
-        return str(error.reason)
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception):
+        error = error.reason
+    if isinstance(error, TimeoutError):
+        return "timed out"
     return getattr(error, "strerror", None) or type(error).__name__

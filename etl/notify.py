@@ -14,7 +14,6 @@ from pathlib import Path
 import channels
 import ledger
 import logs
-import metrics
 import settings
 from alerts import Alerts
 from channels import Channel, Notice
@@ -68,6 +67,8 @@ def notify(status: int, settings: Settings) -> None:
             log.info("told channel=%s severity=%s", name, digest.severity)
     remember(digest, notice, alerts, told, settings)
     if settings.metrics_file:
+        import metrics  # noqa: PLC0415 - only who wants them waits for their import
+
         metrics.write(digest, alerts, settings.metrics_file)
 
 

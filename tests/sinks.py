@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from parts import free_port
+from parts import free_port, need
 
 
 class MailSink:
@@ -39,9 +39,10 @@ class MailSink:
 
 def certificate(folder: Path) -> Path:
     """Return a file with a key and its own certificate for localhost."""
+    openssl = need("openssl")
     path = folder / "localhost.pem"
     if not path.exists():
-        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
         command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", path, "-out", folder / "cert.pem"]
         subprocess.run(command, check=True, capture_output=True)
         path.write_text(path.read_text() + (folder / "cert.pem").read_text())

@@ -4,18 +4,20 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from html import unescape
 from pathlib import Path
 
 import psutil
 import pytest
 
-from parts import ETL, Night, line, report
+from parts import ETL, ROOT, Night, line, need, report
 from sinks import MailSink, WebSink, certificate, mail_sink, web_sink
 
 REFUSED = b"id,name\r\n1,x\r\n"
@@ -117,6 +119,82 @@ def test_a_warning(told: Told) -> None:
     assert said.startswith("*WARNING*: 1 of 2 files loaded")
     assert ":warning: load: report_3.txt is refused." in said
     assert told.switch.paths()[-1] == "/SECRET-PING/0"
+
+
+SAMPLE_DIGEST = """\
+WARNING: 3 of 4 files loaded, 1 refused, 1,031 of 1,040 lines
+
+* load: report_11.txt is refused. Hint: errors, line 1 of that file, says why.
+* load: missing in the consecutive numbers: report_9.txt. Hint: ask the sender; each is named once.
+
+Files at the source:        4: 4 pulled, 0 left for the next run, 0 refused by name
+Files decided on:           4 = 3 loaded, 0 duplicate, 1 refused, 0 quarantined
+Lines read:                 1,040 = 1,031 loaded + 9 rejected
+Visitors:                   997 new, 31 updated
+Zip:                        visitas_#.zip, # bytes
+Deleted at the source:      4 files
+Left in the work directory: 0 files
+
+Rejected lines by code, with the worst files:
+email-invalid            3  report_10.txt (3)
+date-invalid             2  report_10.txt (2)
+layout-columns           2  report_10.txt (2)
+date-missing             1  report_10.txt (1)
+encoding                 1  report_10.txt (1)
+layout-header            1  report_11.txt (1)
+number-invalid           1  report_10.txt (1)
+
+etl         status 3 # s
+extract     status 0 # s
+transform   status 0 # s
+load        status 3 # s
+archive     status 0 # s
+
+Run # on HOST. Logs: LOGS
+"""
+
+
+def unvaried(text: str, night: Night) -> str:
+    """The text without what differs from run to run."""
+    text = text.replace(str(night.logs), "LOGS").replace(socket.gethostname(), "HOST")
+    text = re.sub(r"\d{8}T\d{6}Z-\d+|(?<=visitas_)[\d_-]+|[\d,]+(?= bytes)", "#", text)
+    return re.sub(r" *[\d.]+ s\b", " # s", text)
+
+
+def words(page: str) -> list[str]:
+    """The words of a page, as a reader sees them."""
+    body = page.partition("<body")[2].partition(">")[2]
+    return unescape(re.sub(r"<[^>]*>", " ", body)).split()
+
+
+def test_the_digest_as_a_whole(told: Told) -> None:
+    for name in ("report_7.txt", "report_8.txt", "report_10.txt"):
+        told.deliver(name, ROOT / "sftp-server" / "data-backup" / name)
+    told.deliver("report_11.txt", REFUSED)
+    assert told.run().returncode == 3
+    (message,) = told.mail.received
+    assert unvaried(plain(message), told) == SAMPLE_DIGEST
+    expected = SAMPLE_DIGEST.replace("Rejected lines by code, with the worst files:", "Rejected lines code lines worst files")
+    expected = expected.replace("\netl ", "\nStages etl ").replace("* load", "load").replace("WARNING:", "WARNING")
+    expected = re.sub(r"^([A-Z][a-z ]+): +", r"\1 ", expected, flags=re.MULTILINE)
+    assert words(unvaried(html(message), told)) == expected.split()
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_the_mail_in_a_browser(told: Told, width: int) -> None:
+    chromium = need("chromium")
+    told.deliver("report_1.txt", REFUSED)
+    told.run()
+    page = told.folder / "mail.html"
+    measure = "<script>document.title = document.documentElement.scrollWidth + ' ' + innerWidth</script>"
+    page.write_text(html(told.mail.received[0]).replace("</body>", f"{measure}</body>"))
+    assert not re.search(r"https?:|src=|url\(", html(told.mail.received[0]))  # nothing is fetched
+    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom", page.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    found = re.search(r"<title>(\d+) (\d+)</title>", shown)
+    assert found
+    assert int(found[1]) <= int(found[2])  # nothing to scroll sideways
+    assert "report_1.txt is refused" in shown
 
 
 def test_postgres_gone(told: Told) -> None:
