@@ -15,6 +15,7 @@ import pytest
 import database
 import outage
 import remote
+import ssh
 from parts import ETL, Night, OpenSSH, Postgres, line, report
 from remote import Changed, Remote, Source
 from settings import Settings
@@ -176,7 +177,7 @@ def settings(night: Night) -> Settings:
 
 
 def test_a_server_that_accepts_and_says_nothing(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "TIMEOUT", 0.5)
+    monkeypatch.setattr(ssh, "TIMEOUT", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         night.settings["SFTP_PORT"] = str(silent.getsockname()[1])
         started = time.monotonic()
@@ -186,7 +187,7 @@ def test_a_server_that_accepts_and_says_nothing(night: Night, monkeypatch: pytes
 
 
 def test_a_server_that_stops_in_mid_file(transfer: Night, own_openssh: OpenSSH, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "TIMEOUT", 1)
+    monkeypatch.setattr(ssh, "TIMEOUT", 1)
     assert own_openssh.process
     server = Remote(settings(transfer))
     ((source,), _) = server.list()
@@ -202,9 +203,8 @@ def test_a_server_that_stops_in_mid_file(transfer: Night, own_openssh: OpenSSH, 
         os.kill(child, signal.SIGKILL)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the thread that reads ahead is cut too
 def test_a_transfer_that_trickles_is_cut(transfer: Night, own_openssh: OpenSSH, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "TIMEOUT", 0.5)
+    monkeypatch.setattr(ssh, "TIMEOUT", 0.5)
     monkeypatch.setattr(remote, "SLOWEST", BIG * 10)
     server = Remote(settings(transfer))
     ((source,), _) = server.list()
