@@ -68,7 +68,8 @@ def archive(database: Database, work: WorkDir, settings: Settings) -> None:
             error.filename = str(path)
         raise
     database.run(ledger.set_archived, list(reports))
-    log.info("archived files=%d zip=%s bytes=%d", len(reports), path, path.stat().st_size)
+    facts = {"zip": path.name, "zip_files": len(reports), "zip_bytes": path.stat().st_size}
+    log.info("archived files=%d zip=%s bytes=%d", len(reports), path, facts["zip_bytes"], extra={"facts": facts})
 
 
 def clear(database: Database, work: WorkDir, settings: Settings) -> Status:
@@ -100,6 +101,7 @@ def clear(database: Database, work: WorkDir, settings: Settings) -> Status:
             database.run(ledger.set_source_deleted, gone)
         for lane in lanes:
             lane.close()
+        log.info("cleared files=%d", len(gone), extra={"facts": {"cleared": len(gone)}})
 
 
 def is_in_place(entry: Entry, waiting: list[Entry], folder: Path) -> bool:

@@ -4,13 +4,16 @@ import smtplib
 import socket
 import ssl
 import threading
+import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from typing import NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
@@ -21,7 +24,7 @@ from settings import Settings
 TIMEOUT = 10  # seconds without a word from a server
 TRIES = 3
 PAUSE = 2  # seconds between two tries, unless the server names another
-DEADLINE = 45  # seconds for a channel, whatever happens
+DEADLINE = 45  # seconds for all channels, whatever happens
 SMTPS = 465  # the port that speaks TLS from the first byte
 SERVER_ERROR = 500
 TOO_MANY = 429
@@ -58,8 +61,9 @@ def tell(channels: dict[str, Channel]) -> dict[str, str | None]:
     threads = [threading.Thread(target=use, args=item, daemon=True) for item in channels.items()]
     for thread in threads:
         thread.start()
+    end = time.monotonic() + DEADLINE
     for thread in threads:
-        thread.join(DEADLINE)
+        thread.join(max(0, end - time.monotonic()))
     return dict(found)
 
 
@@ -74,6 +78,8 @@ def is_passing(error: BaseException) -> bool:
         return error.code == TOO_MANY or error.code >= SERVER_ERROR
     if isinstance(error, smtplib.SMTPResponseException):
         return error.smtp_code < SERVER_ERROR
+    if isinstance(error, smtplib.SMTPServerDisconnected):
+        return True
     return isinstance(error, OSError) and not isinstance(error, smtplib.SMTPException | ssl.SSLError)
 
 
@@ -110,9 +116,15 @@ def send_mail(notice: Notice, settings: Settings) -> None:
 
 def deliver(message: EmailMessage, settings: Settings) -> None:
     """Hand the message to the mail server."""
-    with smtp(settings) as server:
-        if refused := server.send_message(message):
-            raise Unreached(f"the mail server refuses {len(refused)} of the recipients")
+    server = smtp(settings)
+    try:
+        refused = server.send_message(message)
+        with suppress(smtplib.SMTPException, OSError):  # it has the message: whatever it says now, it is not sent again
+            server.quit()
+    finally:
+        server.close()
+    if refused:
+        raise Unreached(f"the mail server refuses {len(refused)} of the recipients")
 
 
 def smtp(settings: Settings) -> smtplib.SMTP:
@@ -162,7 +174,9 @@ def send_slack(notice: Notice, settings: Settings) -> None:
 def ping(url: SecretStr, path: str, run_id: str, body: str = "") -> None:
     """Ping the dead-man's switch as healthchecks.io defines it: ``start``, or an exit status; raise Unreached."""
     run = uuid.uuid5(uuid.NAMESPACE_OID, run_id)
-    target = f"{url.get_secret_value().rstrip('/')}/{path}?rid={run}"
+    given = urlsplit(url.get_secret_value())
+    query = f"{given.query}&rid={run}" if given.query else f"rid={run}"
+    target = urlunsplit(given._replace(path=f"{given.path.rstrip('/')}/{path}", query=query))
     try:
         retrying()(post, target, body.encode())
     except (OSError, ValueError) as error:

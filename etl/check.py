@@ -66,6 +66,8 @@ def log_folder(settings: Settings) -> str:
 
 def sftp(settings: Settings) -> str:
     """Verify host key, login, the remote folder, and that files can be deleted there."""
+    if not settings.sftp_host or not settings.sftp_user:
+        raise StageError(Status.SETTINGS, "SFTP_HOST and SFTP_USER are not both set.", "set them in .env.")
     remote = Remote(settings)
     try:
         listed, _ = remote.list()
@@ -192,6 +194,13 @@ CHECKS: dict[str, Callable[[Settings], str]] = {  # each gives what is good in a
 }
 
 
+def reason(error: Exception) -> str:
+    """Return what an unexpected error says, without values that may be secret."""
+    if isinstance(error, OSError):
+        return f"{error.filename or ''}: {error.strerror}"
+    return type(error).__name__
+
+
 def main() -> int:
     """Print the table; return the first problem's status."""
     table = Table("what", "", "found", "hint")
@@ -204,6 +213,9 @@ def main() -> int:
             fact, _, hint = str(error).partition(" Hint: ")
             table.add_row(name, Text("FAULT", "bold red"), Text(fact), Text(hint))
             problems.append(error.status)
+        except Exception as error:  # noqa: BLE001 - a table with a gap tells more than none
+            table.add_row(name, Text("FAULT", "bold red"), Text(reason(error)), Text("mend what it names, then check again."))
+            problems.append(Status.DISK if isinstance(error, OSError) else Status.BUG)
 
     enter("settings", lambda: f"{len(every_setting.load(Settings).model_fields_set)} set, all sound")
     sound = every_setting.load_sound()

@@ -1,10 +1,10 @@
 """The facts of one run, as its journal and the load log have them; run as a script, it prints those of the last run."""
 
+import math
 import socket
 import sys
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import NamedTuple
 
 from psycopg2.extensions import cursor
@@ -42,7 +42,6 @@ class File(NamedTuple):
     visitors_new: int
     visitors_updated: int
     archive_name: str | None  # None until its zip is proved
-    source_deleted: bool
 
 
 class Reject(NamedTuple):
@@ -87,8 +86,7 @@ class Digest:
     status: int  # exit status
     journal: Journal
     loaded: Loaded | None  # None: Postgres could not be asked
-    zips: dict[str, int]  # name: bytes
-    waiting: int  # reports in the work directory
+    waiting: int | None  # reports in the work directory; None: unknown
     expect_days: float | None
     unreached: dict[str, str] = field(default_factory=dict)  # channels that did not take the last message, and why
     hours_locked: float | None = None  # how long another run has held the lock; None if that is not the trouble
@@ -107,7 +105,8 @@ class Digest:
         killed = any(stage == "etl" and status is None for stage, status, _ in self.journal.ended)
         silent = ["etl: run.py was killed; what is left is done by the next run"] if killed else []
         if self.hours_locked is not None:
-            silent.append(f"the lock has been held for {self.hours_locked:.0f} hours. Hint: does that run hang?")
+            held = f"{self.hours_locked:.0f} hours" if math.isfinite(self.hours_locked) else "a time that nobody knows"
+            silent.append(f"the lock has been held for {held}. Hint: does that run hang?")
         return self.journal.errors + silent
 
     @property
@@ -170,11 +169,6 @@ def gather(cursor: cursor, run_id: str) -> Loaded:
 def number(found: object) -> float | None:
     """Return what Postgres gives as a number."""
     return None if found is None else float(str(found))
-
-
-def sizes(names: list[str], folder: Path) -> dict[str, int]:
-    """Return the size in bytes of each zip that is there."""
-    return {name: (folder / name).stat().st_size for name in names if (folder / name).exists()}
 
 
 def closing_table(loaded: Loaded) -> Table:

@@ -17,7 +17,10 @@ if [ -z "${ETL_RUN_ID:-}" ]; then # run.py takes the locks and calls this script
     ETL_JOURNAL=$(mktemp "${TMPDIR:-/tmp}/visitas-journal.XXXXXX") # what the scripts say, until people are told; empty: do without
     export ETL_NEW_RUN_ID ETL_JOURNAL
     # However the run ends, people hear of it, and that changes nothing of how it ended.
-    trap 'status=$?; "$python" "$root/etl/notify.py" "$status" || true; rm -f "$ETL_JOURNAL"; exit "$status"' EXIT
+    trap 'status=$?; timeout -k 5 180 "$python" "$root/etl/notify.py" "$status" || true; rm -f "$ETL_JOURNAL"; exit "$status"' EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     "$python" "$root/etl/run.py" "$@"
     exit
 fi

@@ -31,6 +31,7 @@ def main(settings: Settings, run: Run) -> Status:
     for name in refused:
         log.warning("refused the remote file name %r. Hint: it would not stay in the work directory; rename it.", name)
     ready = [source for source in sources if is_ready(source, work.report(source.name).path, settings)]
+    here = [source for source in sources if is_here(source, work.report(source.name).path)]
     ready.sort(key=lambda source: natural(source.name))
 
     def pull_safely(lane: Remote, source: Source) -> Status:
@@ -51,11 +52,14 @@ def main(settings: Settings, run: Run) -> Status:
     missing = [source.name for source in sources if not work.report(source.name).path.exists()]
     work.leave(missing)
     synced(work.root)
+    pulled = {source.name for source in ready} - set(missing)
     facts = {
         "seen": len(listed) + len(refused),
+        "pulled": len(pulled),
+        "here": len(here),
+        "left": len(sources) - len(pulled) - len(here),
+        "done_with": len(listed) - len(sources),
         "names_refused": len(refused),
-        "pulled": len({source.name for source in ready} - set(missing)),
-        "left": len(missing),
     }
     log.info(" ".join(f"{name}={count}" for name, count in facts.items()), extra={"facts": facts})
     return status or (Status.REFUSED if refused else Status.DONE)
@@ -71,11 +75,19 @@ def wanted(sources: list[Source], settings: Settings) -> list[Source]:
     return [source for source in sources if source not in archived]
 
 
+def is_here(source: Source, path: Path) -> bool:
+    """Return whether an earlier run has pulled the very file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    return (found.st_size, int(found.st_mtime)) == (source.size, source.mtime)
+
+
 def is_ready(source: Source, path: Path, settings: Settings) -> bool:
     """Return whether a file is to be pulled now: it is old enough and its name is free in the work directory."""
     if path.exists():
-        here = path.stat()
-        if (here.st_size, int(here.st_mtime)) != (source.size, source.mtime):
+        if not is_here(source, path):
             log.warning("left %s for the next run: an earlier file of that name is still in work", source.name)
         return False
     age = time.time() - source.mtime

@@ -17,7 +17,6 @@ from trouble import StageError, Status
 from workdir import Manifest, Report
 
 COPY_BLOCK = 1 << 18  # bytes
-PIECE = 0  # the file id of lines that are inserted piece by piece
 # SQLSTATE classes of a refusal that is about the row: anything else is about the server or the program.
 ROW_CLASSES = (
     errorcodes.CLASS_DATA_EXCEPTION,
@@ -121,14 +120,14 @@ class Insertion:
     def insert_lines(self, lines: IO[bytes], start: int, end: int) -> None:
         """Insert the staged lines from byte ``start`` to ``end`` and count their visits.
 
-        What Postgres refuses is halved until the line is found. Such pieces are file PIECE until
-        their visits are counted, so that they are counted alone.
+        What Postgres refuses is halved until the line is found. Such pieces have the negative file id
+        until their visits are counted, so that they are counted alone.
         """
         if start == end:
             return
         self.cursor.execute("savepoint lines")
         try:
-            rule = self.rule | {"file_id": PIECE}
+            rule = self.rule | {"file_id": -self.rule["file_id"]}
             self.cursor.execute(query("file_current"), rule)
             loaded = self.copy_lines(lines, start, end)
             self.count_visits(rule)

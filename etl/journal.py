@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +37,11 @@ class JsonFormatter(logging.Formatter):
 
 class Writer(logging.FileHandler):
     """Writes to the journal; one that cannot be written is a pity, and no trouble of the run's."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, or do without."""
+        with suppress(OSError):
+            super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Do without."""
@@ -86,7 +92,7 @@ class Journal(NamedTuple):
 def records(path: Path) -> list[dict[str, Any]]:
     """Return the records of a journal; none if there is no journal."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         return []
     found = []

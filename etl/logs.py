@@ -33,10 +33,12 @@ def to_stderr(stage: str) -> None:
     sys.excepthook = lambda kind, *_: unasked(kind)
 
 
-def to_file(settings: Settings, stage: str, run_id: str) -> None:
+def to_file(settings: Settings, stage: str, run_id: str, kind: "type[LogFile] | None" = None) -> None:
     """Write everything to LOG_DIR/<stage>.log, a new file every midnight."""
     settings.log_dir.mkdir(parents=True, exist_ok=True)
-    handler = LogFile(settings.log_dir / f"{stage}.log", "midnight", backupCount=settings.log_keep_days, encoding="utf-8")
+    handler = (kind or LogFile)(
+        settings.log_dir / f"{stage}.log", "midnight", backupCount=settings.log_keep_days, encoding="utf-8"
+    )
     plain = Masked(f"%(asctime)s %(levelname)s {run_id} %(name)s %(message)s")
     handler.setFormatter(JsonFormatter(stage, run_id) if settings.log_format == "json" else plain)
     logging.getLogger("etl").addHandler(handler)
@@ -98,3 +100,10 @@ class LogFile(TimedRotatingFileHandler):
             error.filename = error.filename or self.baseFilename
         if error:
             raise error
+
+
+class Lenient(LogFile):
+    """A log file that may be missing: for telling people that it is."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Do without."""

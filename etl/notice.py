@@ -13,6 +13,13 @@ from settings import Settings
 
 SUBJECT_LIMIT = 150  # characters
 SLACK_LIMIT = 3000  # characters of a text block; Slack refuses longer ones
+SEEN = {
+    "pulled": "pulled",
+    "here": "pulled before",
+    "left": "left for the next run",
+    "done_with": "loaded before and kept there",
+    "names_refused": "refused by name",
+}
 LISTED = 20  # messages of a kind in a notice
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -33,7 +40,6 @@ def render(digest: Digest, heading: str, settings: Settings) -> Notice:
         "warnings": shortened(digest.warnings),
         "figures": figures(digest),
         "log_dir": settings.log_dir,
-        "backup_dir": settings.backup_dir,
     }
     subject = printable(mask(f"[visitas] {heading}: {digest.headline}"))[:SUBJECT_LIMIT]
     text = mask(TEMPLATES.get_template("notice.txt").render(facts))
@@ -53,18 +59,20 @@ def figures(digest: Digest) -> list[tuple[str, str]]:
     facts, loaded = digest.journal.facts, digest.loaded
     found = []
     if "seen" in facts:
-        left = f"{facts['pulled']:,} pulled, {facts['left']:,} left for the next run, {facts['names_refused']:,} refused by name"
-        found.append(("Files at the source", f"{facts['seen']:,}: {left}"))
+        kinds = [f"{facts[name]:,} {words}" for name, words in SEEN.items() if facts[name] or name == "pulled"]
+        found.append(("Files at the source", f"{facts['seen']:,} = {' + '.join(kinds)}"))
     if loaded is not None:
         by_status = ", ".join(f"{count:,} {status}" for status, count in digest.files_by_status.items() if status != "deferred")
         found.append(("Files decided on", f"{len(loaded.files):,} = {by_status}"))
         lines = f"{loaded.total('rows_loaded'):,} loaded + {loaded.total('rows_rejected'):,} rejected"
         found.append(("Lines read", f"{loaded.total('rows_read'):,} = {lines}"))
         found.append(("Visitors", f"{loaded.total('visitors_new'):,} new, {loaded.total('visitors_updated'):,} updated"))
-        for name, size in digest.zips.items():
-            found.append(("Zip", f"{name}, {size:,} bytes"))
-        found.append(("Deleted at the source", f"{sum(file.source_deleted for file in loaded.files):,} files"))
-    found.append(("Left in the work directory", f"{digest.waiting:,} files"))
+    if "zip" in facts:
+        found.append(("Zip", f"{facts['zip']}, {facts['zip_files']:,} files, {facts['zip_bytes']:,} bytes"))
+    if "cleared" in facts:
+        found.append(("Done with and cleared away", f"{facts['cleared']:,} files"))
+    if digest.waiting is not None:
+        found.append(("Left in the work directory", f"{digest.waiting:,} files"))
     return found
 
 

@@ -8,21 +8,22 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from functools import partial
+from html import escape
 from pathlib import Path
 
 import channels
 import ledger
 import logs
-import settings
 from alerts import Alerts
 from channels import Channel, Notice
 from database import Database
-from digest import Digest, Severity, gather, sizes
+from digest import Digest, Severity, gather
 from journal import JOURNAL, Journal
 from ledger import Run
 from notice import render
-from settings import Settings
+from settings import Settings, load_sound
 from trouble import StageError, Status
 
 PATIENCE = 30  # seconds that Postgres gets to answer
@@ -36,73 +37,81 @@ def main() -> None:
     parser.add_argument("status", type=int, help="exit status of the run")
     status = parser.parse_args().status
     logs.to_stderr("notify")
+    os.umask(0o077)
     os.environ["RETRY_SECONDS"] = "0"
+    run = Run.current("etl")
+    settings = load_sound()
+    with suppress(OSError):
+        logs.to_file(settings, "etl", run.id, logs.Lenient)
     try:
-        notify(status, settings.load_sound())
+        notify(run, status, settings)
     except Exception:
         log.exception("a bug: please report this traceback")
+        text = f"exit status {status}; the digest itself failed, see {settings.log_dir}/etl.log"
+        notice = Notice(f"[visitas] FAILED: {text}", text + "\n", f"<p>{escape(text)}</p>", text)
+        channels.tell(wanted(Severity.FAILED, status or Status.BUG, notice, run, settings))
 
 
-def notify(status: int, settings: Settings) -> None:
+def notify(run: Run, status: int, settings: Settings) -> None:
     """Tell of a run through every channel that is set, and remember what was told."""
-    run = Run.current("etl")
     path = os.environ.get(JOURNAL)
     journal = Journal.read(Path(path or os.devnull))
     if path and status == Status.DONE and not journal.ended:
         return  # etl.sh --help, say: there was no run
-    logs.to_file(settings, "etl", run.id)
-    hours = hours_held(run, settings) if status == Status.LOCKED else None
+    began = {stage for stage, *_ in journal.ended} - {"etl"}
+    hours = hours_held(run, settings) if status == Status.LOCKED and not began else None
     if hours is not None and hours < settings.lock_alert_hours:
         log.info("told nobody: another run has been at work for hours=%.1f", hours)
         return
     alerts = Alerts.read(settings.log_dir)
     digest = replace(look(run, status, journal, settings), unreached=alerts.unreached, hours_locked=hours)
-    notice = render(digest, heading(digest, alerts, settings), settings)
     recovered = digest.severity is not Severity.FAILED and alerts.nights > 0
-    told = channels.tell(wanted(digest, notice, settings, recovered=recovered))
+    notice = render(digest, heading(digest, alerts, settings), settings)
+    concern = Severity.WARNING if recovered and digest.severity is Severity.OK else digest.severity
+    told = channels.tell(wanted(concern, status, notice, run, settings))
     for name, why in told.items():
         if why:
             log.error("%s was not reached: %s. Hint: make notify-test tries it again.", name, why)
         else:
             log.info("told channel=%s severity=%s", name, digest.severity)
-    remember(digest, notice, alerts, told, settings)
+    try:
+        remember(digest, notice, alerts, told, settings)
+    except OSError as error:
+        log.error("%s: %s. Hint: what people were told is not remembered.", error.filename, error.strerror)
     if settings.metrics_file:
         import metrics  # noqa: PLC0415 - only who wants them waits for their import
 
-        metrics.write(digest, alerts, settings.metrics_file)
+        try:
+            metrics.write(digest, alerts, settings.metrics_file)
+        except OSError as error:
+            log.error("METRICS_FILE %s: %s. Hint: mend the rights there.", settings.metrics_file, error.strerror)
 
 
 def hours_held(run: Run, settings: Settings) -> float:
-    """Return for how long another run has held the lock; infinite if nobody knows."""
-    holder = (settings.work_dir / ".lock").read_text().removeprefix("run ").strip()
-    with suppress(ValueError):
+    """Return for how long another run has held the lock, 0 if it has just ended; infinite if nobody knows."""
+    with suppress(OSError, ValueError):
+        holder = (settings.work_dir / ".lock").read_text().removeprefix("run ").strip()
         if holder != run.id:  # else this host's lock was ours, and another host has the one in Postgres
             return (datetime.now(UTC) - Run(holder, "etl").started_at).total_seconds() / 3600
     with suppress(StageError), Database(settings, PATIENCE).transaction() as cursor:
-        if row := ledger.one(cursor, "run_held", {"run_id": run.id}):
-            return float(row[1]) / 3600
+        row = ledger.one(cursor, "run_held", {"run_id": run.id})
+        return float(row[1]) / 3600 if row else 0
     return math.inf
 
 
 def look(run: Run, status: int, journal: Journal, settings: Settings) -> Digest:
     """Return the digest of a run, with as many facts as can be had."""
     database = Database(settings, PATIENCE)
-    loaded = None
+    loaded, waiting = None, None
     try:
         with database.transaction() as cursor:
             loaded = gather(cursor, run.id)
     except StageError as error:
         log.info("telling without the load log: %s", error)
     database.close()
-    return Digest(
-        run_id=run.id,
-        status=status,
-        journal=journal,
-        loaded=loaded,
-        zips=sizes(loaded.zips if loaded else [], settings.backup_dir),
-        waiting=len(list(settings.work_dir.glob(settings.report_pattern))),
-        expect_days=settings.expect_files_within_days,
-    )
+    with suppress(OSError):
+        waiting = sum(fnmatchcase(entry.name, settings.report_pattern) for entry in os.scandir(settings.work_dir))
+    return Digest(run.id, status, journal, loaded, waiting, settings.expect_files_within_days)
 
 
 def heading(digest: Digest, alerts: Alerts, settings: Settings) -> str:
@@ -122,17 +131,16 @@ def ordinal(number: int) -> str:
     return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
-def wanted(digest: Digest, notice: Notice, settings: Settings, *, recovered: bool) -> dict[str, Channel]:
-    """Return the channels that are set and that this run concerns."""
-    concerns = digest.severity is not Severity.OK or recovered
+def wanted(concern: Severity, status: int, notice: Notice, run: Run, settings: Settings) -> dict[str, Channel]:
+    """Return the channels that are set and that a run of such concern is for."""
     found: dict[str, Channel] = {}
-    if settings.smtp_host and (concerns or settings.mail_on_success):
+    if settings.smtp_host and (concern is not Severity.OK or settings.mail_on_success):
         found["e-mail"] = partial(channels.send_mail, notice, settings)
-    if settings.slack_webhook_url and concerns:
+    if settings.slack_webhook_url and concern is not Severity.OK:
         found["Slack"] = partial(channels.send_slack, notice, settings)
     if settings.healthcheck_url:
-        path = str(digest.status) if digest.severity is Severity.FAILED else "0"
-        found["dead-man's switch"] = partial(channels.ping, settings.healthcheck_url, path, digest.run_id, notice.text)
+        path = str(status) if concern is Severity.FAILED else "0"
+        found["dead-man's switch"] = partial(channels.ping, settings.healthcheck_url, path, run.id, notice.text)
     return found
 
 

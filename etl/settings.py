@@ -4,8 +4,10 @@ import difflib
 import os
 from contextlib import suppress
 from datetime import date, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 import psycopg2
 from dateutil import tz
@@ -86,7 +88,10 @@ class Settings(DatabaseSettings):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         """Cron's working directory means nothing: a relative path starts at the repo root."""
-        return path and ROOT / path.expanduser()
+        try:
+            return path and ROOT / path.expanduser()
+        except RuntimeError as error:
+            raise ValueError("there is no such user") from error
 
     @field_validator("timezone")
     @classmethod
@@ -98,7 +103,12 @@ class Settings(DatabaseSettings):
     @field_validator("healthcheck_url", "slack_webhook_url")
     @classmethod
     def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and not url.get_secret_value().startswith(("https://", "http://")):
+        try:
+            parts = urlsplit(url.get_secret_value() if url else "http://localhost")
+            sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            sound = False
+        if not sound:
             raise ValueError("not an http address")
         return url
 
@@ -144,19 +154,23 @@ def load(kind: type[Kind]) -> Kind:
 
 def load_sound() -> Settings:
     """Return all settings that are sound, the others at their defaults: enough to tell people that they are not."""
-    with suppress(StageError):
-        for name, value in read_env_file().items():
+    with suppress(OSError):
+        text = (ROOT / os.environ.get("ENV_FILE", ".env")).read_text(errors="replace")
+        for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items():
             os.environ.setdefault(name, value or "")
     missing: dict[str, str] = {}
     while True:
         try:
             return Settings(**missing)  # type: ignore[arg-type]  # only text is ever missing
         except ValidationError as error:
-            for detail in error.errors():
-                for name in map(str, detail["loc"] or ("work_dir", "backup_dir")):
-                    os.environ.pop(name.upper(), None)
-                    if detail["type"] == "missing":
-                        missing[name] = ""
+            unsound = {str(name) for detail in error.errors() for name in detail["loc"] or ("work_dir", "backup_dir")}
+            lacking = {str(detail["loc"][0]): "" for detail in error.errors() if detail["type"] == "missing"}
+            given = [name for name in os.environ if name.lower() in unsound]  # pydantic takes either case
+            for name in given:
+                del os.environ[name]
+            if not given and lacking.keys() <= missing.keys():
+                raise
+            missing |= lacking
 
 
 def read_env_file() -> dict[str, str | None]:

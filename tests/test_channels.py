@@ -89,3 +89,18 @@ def test_mail_without_an_address() -> None:
 
 def test_a_bug_in_a_channel_is_no_bug_of_the_run(tmp_path: Path) -> None:
     assert channels.tell({"broken": lambda: 1 // 0}) == {"broken": "a bug: ZeroDivisionError"}  # type: ignore[dict-item,return-value]
+
+
+def test_a_switch_whose_address_has_a_query() -> None:
+    with web_sink() as sink:
+        channels.ping(SecretStr(f"{sink.url}/key/visitas?create=1"), "12", "run")
+        assert sink.received[0].path.startswith("/key/visitas/12?create=1&rid=")
+
+
+def test_all_channels_together_have_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels, "DEADLINE", 0.4)
+    started = time.monotonic()
+    told = channels.tell({str(number): partial(time.sleep, 5) for number in range(4)})
+    assert time.monotonic() - started < 2
+    assert len(told) == 4
+    assert all(told.values())

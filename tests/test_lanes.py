@@ -44,6 +44,19 @@ def test_the_first_trouble_is_raised_and_leaves_the_rest() -> None:
     assert 4 <= len(begun) < 20
 
 
+def test_a_failure_in_every_lane_begins_nothing_new() -> None:
+    begun = []
+
+    def work(lane: str, item: int) -> None:
+        begun.append(item)
+        time.sleep(0.02)
+        raise ValueError(item)
+
+    with pytest.raises(ValueError, match=r"0|1"):
+        list(side_by_side("ab", work, range(10)))
+    assert sorted(begun) == [0, 1]
+
+
 def many(night: Night) -> int:
     """Deliver enough files for every lane and return how many."""
     count = LANES * LANE_WORTH

@@ -15,6 +15,7 @@ from html import unescape
 from pathlib import Path
 
 import psutil
+import psycopg2
 import pytest
 
 from parts import ETL, ROOT, Night, line, need, report
@@ -104,17 +105,17 @@ def test_a_warning(told: Told) -> None:
     for expected in (
         "* load: report_3.txt is refused. Hint:",
         "* load: missing in the consecutive numbers: report_2.txt.",
-        "Files at the source:        2: 2 pulled, 0 left for the next run, 0 refused by name\n",
+        "Files at the source:        2 = 2 pulled\n",
         "Files decided on:           2 = 1 loaded, 0 duplicate, 1 refused, 0 quarantined\n",
         "Lines read:                 3 = 1 loaded + 2 rejected\n",
         "Visitors:                   1 new, 0 updated\n",
-        "Deleted at the source:      2 files\n",
+        "Done with and cleared away: 2 files\n",
         "Left in the work directory: 0 files\n",
         "email-invalid            1  report_1.txt (1)\n",
     ):
         assert expected in text
         assert expected.partition("  ")[0].partition(":")[0].strip("* ") in html(message)
-    assert re.search(r"Zip: +visitas_\S+\.zip, [\d,]+ bytes\n", text)
+    assert re.search(r"Zip: +visitas_\S+\.zip, 2 files, [\d,]+ bytes\n", text)
     (said,) = told.said()
     assert said.startswith("*WARNING*: 1 of 2 files loaded")
     assert ":warning: load: report_3.txt is refused." in said
@@ -127,12 +128,12 @@ WARNING: 3 of 4 files loaded, 1 refused, 1,031 of 1,040 lines
 * load: report_11.txt is refused. Hint: errors, line 1 of that file, says why.
 * load: missing in the consecutive numbers: report_9.txt. Hint: ask the sender; each is named once.
 
-Files at the source:        4: 4 pulled, 0 left for the next run, 0 refused by name
+Files at the source:        4 = 4 pulled
 Files decided on:           4 = 3 loaded, 0 duplicate, 1 refused, 0 quarantined
 Lines read:                 1,040 = 1,031 loaded + 9 rejected
 Visitors:                   997 new, 31 updated
-Zip:                        visitas_#.zip, # bytes
-Deleted at the source:      4 files
+Zip:                        visitas_#.zip, 4 files, # bytes
+Done with and cleared away: 4 files
 Left in the work directory: 0 files
 
 Rejected lines by code, with the worst files:
@@ -202,7 +203,10 @@ def test_postgres_gone(told: Told) -> None:
     assert told.run(DATABASE_URL="postgresql://127.0.0.1:1/x").returncode == 12
     (subject,) = told.subjects()
     assert subject.startswith("[visitas] FAILED: load: Postgres does not answer")
-    assert "1 files" in plain(told.mail.received[0])  # it waits in the work directory
+    assert "Left in the work directory: 1 files\n" in plain(told.mail.received[0])
+    told.mail.received.clear()
+    assert told.run(DATABASE_URL="postgresql://127.0.0.1:1/x").returncode == 12
+    assert "Files at the source:        1 = 0 pulled + 1 pulled before\n" in plain(told.mail.received[0])
     assert told.said()[0].startswith("*FAILED*: load: Postgres does not answer")
     assert told.switch.paths()[-1] == "/SECRET-PING/12"
     assert told.metrics["visitas_exit_status"] == 12
@@ -293,6 +297,42 @@ def test_a_night_of_a_thousand_warnings(told: Told) -> None:
     assert told.run().returncode == 3
     assert "* and 40 more; the logs have them all\n" in plain(told.mail.received[0])
     assert len(told.said()[0]) <= 3000  # what Slack takes
+
+
+@pytest.mark.parametrize("folder", ["/proc/logs", "~nobody-here/logs"])
+def test_a_log_folder_that_cannot_be_written(told: Told, folder: str) -> None:
+    assert told.run(LOG_DIR=folder).returncode == (2 if folder[0] == "~" else 13)
+    (subject,) = told.subjects()
+    assert subject.startswith("[visitas] FAILED: etl: ")
+    assert told.metrics["visitas_exit_status"] in (2, 13)
+
+
+def test_settings_in_small_letters_or_bad_bytes(told: Told) -> None:
+    (told.folder / "env").write_bytes(b"sftp_port=abc\n# \xf1\n")
+    assert told.run(ENV_FILE=str(told.folder / "env")).returncode == 2
+    assert told.subjects()[0].startswith("[visitas] FAILED: etl: ")
+
+
+def test_terminated(told: Told) -> None:
+    told.deliver("report_1.txt", report(line()))
+    with under_way(told, "transform.py") as (run, _):
+        run.terminate()
+    assert run.returncode == 143
+    assert told.subjects() == ["[visitas] FAILED: exit status 143"]
+    assert told.switch.paths()[-1] == "/SECRET-PING/143"
+    assert told.statuses() == [("report_1.txt", "loaded")]  # the stages went on to their end
+
+
+def test_another_host_that_has_just_ended(told: Told) -> None:
+    """Its lock was there, and is gone when we ask for how long it was held."""
+    connection = psycopg2.connect(told.settings["DATABASE_URL"])
+    with connection.cursor() as cursor:
+        cursor.execute((ROOT / "sql" / "run_lock.sql").read_text())
+        done = told.run()
+    connection.close()
+    assert done.returncode == 11
+    assert re.search(r"run on host [0-9.a-z]+, Postgres process \d+\.", done.stderr)
+    assert (told.mail.received, told.slack.received) == ([], [])
 
 
 def test_help_tells_nobody(told: Told) -> None:
