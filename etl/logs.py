@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
 from typing import TextIO
@@ -94,8 +95,10 @@ class LogFile(TimedRotatingFileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Raise what went wrong, naming the file; what is logged after that only goes to stderr."""
-        logging.getLogger("etl").removeHandler(self)
         error = sys.exc_info()[1]
+        logging.getLogger("etl").removeHandler(self)
+        with suppress(OSError):  # what is not written yet cannot be
+            self.close()
         if isinstance(error, OSError):
             error.filename = error.filename or self.baseFilename
         if error:

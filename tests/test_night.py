@@ -124,7 +124,7 @@ def test_kept_sources_are_remembered(night: Night) -> None:
         assert night.run(DELETE_SOURCE="false").returncode == 0
     assert kept.exists()
     assert night.statuses() == [("report_7.txt", "loaded")]
-    assert "listed=1" in (night.logs / "extract.log").read_text()
+    assert "seen=1" in (night.logs / "extract.log").read_text()
     assert (night.logs / "extract.log").read_text().count("pulled report_7.txt") == 1
     kept.touch()  # another time: perhaps another file, so it is looked at
     os.utime(kept, (1, 1))
