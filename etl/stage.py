@@ -40,8 +40,9 @@ def own_process(name: str, main: Main) -> NoReturn:
     started = time.monotonic()
     status = survive(lambda: run_in_lock(name, main, settings.load(Settings)))
     seconds = time.monotonic() - started
-    log.info("ended status=%d seconds=%.1f", status, seconds, extra={"facts": {"ended": status, "seconds": seconds}})
-    sys.exit(status)
+    facts = {"ended": status, "seconds": seconds}
+    written = survive(lambda: log.info("ended status=%d seconds=%.1f", status, seconds, extra={"facts": facts}))
+    sys.exit(status or written)
 
 
 def own_command(name: str, main: Callable[[Kind], int | None], kind: type[Kind]) -> NoReturn:
