@@ -60,6 +60,13 @@ class Fault(NamedTuple):
         return f"{self.code}: {field}{self.code.meaning}" + (f': "{value}"' if value else "")
 
 
+class Reason(NamedTuple):
+    """Why a line is rejected, as the errors table has it."""
+
+    codes: str  # as Postgres writes an array
+    message: str
+
+
 def message(faults: Sequence[Fault]) -> str:
     """Return all faults of a line as one line of text, in column order."""
     return "; ".join(map(str, faults))
@@ -87,9 +94,14 @@ def printable(text: str) -> str:
     return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def error_row(number: int, faults: Sequence[Fault], line: bytes) -> ErrorRow:
+def reason(faults: Sequence[Fault]) -> Reason:
+    """Return why a line with such faults is rejected."""
+    return Reason("{" + ",".join(codes(faults)) + "}", message(faults))
+
+
+def error_row(number: int, reason: Reason, line: bytes) -> ErrorRow:
     """Return the row of the errors table for one rejected line, less its file."""
-    return number, "{" + ",".join(codes(faults)) + "}", message(faults), storable(line)
+    return number, *reason, storable(line)
 
 
 def storable(line: bytes) -> str:

@@ -9,7 +9,7 @@ from psycopg2.extensions import cursor
 
 import ledger
 from database import query, sentence
-from faults import Code, Fault, error_row, exceeds
+from faults import Code, Fault, error_row, exceeds, reason
 from lines import read_lines
 from progress import watched
 from settings import Settings
@@ -115,7 +115,7 @@ class Insertion:
         self.keep_refused()
         fault = Fault(Code.ERROR_RATE, value=f"{rejected} of {self.manifest.rows_read}")
         with self.report.path.open("rb") as source:
-            self.cursor.execute(query("errors_add"), error_row(1, [fault], next(read_lines(source))))
+            self.cursor.execute(query("errors_add"), error_row(1, reason([fault]), next(read_lines(source))))
 
     def insert_lines(self, lines: IO[bytes], start: int, end: int) -> None:
         """Insert the staged lines from byte ``start`` to ``end`` and count their visits.
@@ -167,7 +167,7 @@ class Insertion:
         with self.report.path.open("rb") as source:
             for number, line in enumerate(read_lines(source), 1):
                 if fault := self.refused.get(number):
-                    self.cursor.execute(query("errors_add"), error_row(number, [fault], line))
+                    self.cursor.execute(query("errors_add"), error_row(number, reason([fault]), line))
 
 
 class Span:

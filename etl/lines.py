@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import IO
 
-from records import LINE_LIMIT
-
+LINE_LIMIT = 1 << 20  # bytes
 BLOCK = LINE_LIMIT  # bytes; only the first line of a block can be longer
 
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 from email_validator import EmailNotValidError, validate_email
 
 from faults import Code, Fault
+from lines import LINE_LIMIT
 
 BLANKS = " \t"
 BOM = b"\xef\xbb\xbf"
-LINE_LIMIT = 1 << 20  # bytes
 NOTHING = ("", "-")
 NUMBER_LIMIT = 2**31 - 1  # Postgres integer
 DATE = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (\d\d):(\d\d)", re.ASCII)
@@ -24,13 +24,15 @@ CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 csv.field_size_limit(LINE_LIMIT)
 
 
+Value = str | None | Code  # what a field is stored as, None as NULL; or why it cannot be
+
+
 class Column(NamedTuple):
     """One column of the report, by position."""
 
     header: str  # as the platform writes it; "" where any name will do
     name: str  # in the statistics table
-    parse: Callable[[str], str]  # the stored value; ValueError when faulty
-    missing: Code | None = None  # the fault of an empty field; None: it may be empty
+    parse: Callable[[str], Value]
 
 
 class Visit(NamedTuple):
@@ -53,46 +55,58 @@ class Visit(NamedTuple):
     plataformas: str | None
 
 
-def parse_text(field: str) -> str:
+def parse_text(field: str) -> Value:
     """Return the field as it is."""
-    return field
+    return None if field in NOTHING else field
 
 
 @lru_cache(maxsize=1 << 14)
-def parse_email(field: str) -> str:
-    """Return the normalized address in lower case, or raise ValueError. Asks no name server."""
+def parse_email(field: str) -> Value:
+    """Return the normalized address in lower case. Asks no name server."""
     if "@" not in field:
-        raise ValueError  # the validator takes long to say so
+        return Code.EMAIL_INVALID  # the validator takes long to say so
     try:
         return validate_email(field, check_deliverability=False).normalized.lower()
-    except EmailNotValidError as error:
-        raise ValueError from error
+    except EmailNotValidError:
+        return Code.EMAIL_INVALID
 
 
 @lru_cache(maxsize=1 << 14)
-def parse_date(field: str) -> str:
-    """Return ``dd/mm/yyyy HH:mm`` as ``yyyy-mm-dd HH:mm``, or raise ValueError if there is no such minute."""
+def parse_date(field: str) -> Value:
+    """Return ``dd/mm/yyyy HH:mm`` as ``yyyy-mm-dd HH:mm`` if there is such a minute."""
+    if field in NOTHING:
+        return None
     if not (match := DATE.fullmatch(field)):
-        raise ValueError
+        return Code.DATE_INVALID
     day, month, year, hour, minute = map(int, match.groups())
-    return datetime(year, month, day, hour, minute).isoformat(" ", "minutes")  # noqa: DTZ001 - has none
+    try:
+        return datetime(year, month, day, hour, minute).isoformat(" ", "minutes")  # noqa: DTZ001 - has none
+    except ValueError:
+        return Code.DATE_INVALID
+
+
+def parse_required_date(field: str) -> Value:
+    """Return a date that must be there."""
+    return parse_date(field) or Code.DATE_MISSING
 
 
 @lru_cache(maxsize=1 << 14)
-def parse_number(field: str) -> str:
-    """Return the digits without leading zeros, or raise ValueError outside 0 to 2147483647."""
+def parse_number(field: str) -> Value:
+    """Return the digits without leading zeros, from 0 to 2147483647."""
+    if field in NOTHING:
+        return None
     match = DIGITS.fullmatch(field)
     if not match or int(match[1]) > NUMBER_LIMIT:
-        raise ValueError
+        return Code.NUMBER_INVALID
     return str(int(match[1]))
 
 
 COLUMNS = (
-    Column("email", "email", parse_email, missing=Code.EMAIL_INVALID),
+    Column("email", "email", parse_email),
     Column("", "jyv", parse_text),
     Column("Badmail", "badmail", parse_text),
     Column("Baja", "baja", parse_text),
-    Column("Fecha envio", "fecha_envio", parse_date, missing=Code.DATE_MISSING),
+    Column("Fecha envio", "fecha_envio", parse_required_date),
     Column("Fecha open", "fecha_open", parse_date),
     Column("Opens", "opens", parse_number),
     Column("Opens virales", "opens_virales", parse_number),
@@ -104,11 +118,8 @@ COLUMNS = (
     Column("Navegadores", "navegadores", parse_text),
     Column("Plataformas", "plataformas", parse_text),
 )
-INVALID: dict[object, Code] = {
-    parse_email: Code.EMAIL_INVALID,
-    parse_date: Code.DATE_INVALID,
-    parse_number: Code.NUMBER_INVALID,
-}
+PARSERS = [column.parse for column in COLUMNS]
+CODES = frozenset(Code)
 
 
 def parse_line(line: bytes) -> Visit | list[Fault]:
@@ -123,7 +134,7 @@ def parse_line(line: bytes) -> Visit | list[Fault]:
         text = line.decode()
     except UnicodeDecodeError as error:
         return [Fault(Code.ENCODING, value=f"byte {line[error.start]:#04x} at {error.start + 1}")]
-    if control := CONTROL.search(text):
+    if not text.isprintable() and (control := CONTROL.search(text)):
         return [Fault(Code.ENCODING, value=f"U+{ord(control[0]):04X} at {control.start() + 1}")]
     try:
         fields = split(text)
@@ -136,19 +147,12 @@ def parse_line(line: bytes) -> Visit | list[Fault]:
 
 def parse_fields(fields: list[str]) -> Visit | list[Fault]:
     """Return fifteen fields as a Visit, or every fault found in them, in column order."""
-    values: list[str | None] = []
-    faults: list[Fault] = []
-    for (_, name, parse, missing), field in zip(COLUMNS, fields, strict=True):
-        if field in NOTHING:
-            if missing:
-                faults.append(Fault(missing, name, field))
-            values.append(None)
-            continue
-        try:
-            values.append(parse(field))
-        except ValueError:
-            faults.append(Fault(INVALID[parse], name, field))
-    return faults or Visit(*values)  # type: ignore[arg-type]  # required columns are not None here
+    values = [parse(field) for parse, field in zip(PARSERS, fields, strict=True)]
+    if CODES.isdisjoint(values):
+        return Visit(*values)  # type: ignore[arg-type]  # required columns are not None here
+    columns = zip(COLUMNS, values, fields, strict=True)
+    faults = [Fault(value, column.name, field) for column, value, field in columns if isinstance(value, Code)]
+    return faults or Visit(*values)  # type: ignore[arg-type]  # a text may read like a code
 
 
 def split(text: str) -> list[str]:

@@ -13,9 +13,8 @@ import psycopg2
 from dateutil import tz
 from dotenv import dotenv_values
 from psycopg2.extensions import parse_dsn
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from trouble import StageError, Status
 
@@ -24,10 +23,10 @@ PREFIXES = ("SFTP_", "SMTP_", "SLACK_", "MAIL_", "HEALTHCHECK_", "METRICS_", "RE
 ALIKE = 0.85  # how alike a stranger's name must be to a setting's to count as misspelt, 0 to 1
 
 
-class DatabaseSettings(BaseSettings):
+class DatabaseSettings(BaseModel):
     """What is enough to reach Postgres. A field ``database_url`` is the variable ``DATABASE_URL``; empty means unset."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True)
+    model_config = ConfigDict(frozen=True, validate_default=True)
 
     database_url: SecretStr = SecretStr("")  # libpq's own PG* fill in what it does not say
     retry_seconds: float = Field(300, ge=0)
@@ -140,7 +139,7 @@ def load(kind: type[Kind]) -> Kind:
         f"{name} is no setting" for name in sorted(set(env_file) - KNOWN) if not name.startswith("PG") and not is_misspelt(name)
     ]
     try:
-        settings = kind()  # type: ignore[call-arg]  # the environment gives the rest
+        settings = kind.model_validate(given(kind))
     except ValidationError as error:
         problems += [describe(detail) for detail in error.errors() if detail["type"] != "default_factory_not_called"]
     if problems:
@@ -152,25 +151,26 @@ def load(kind: type[Kind]) -> Kind:
     return settings
 
 
+def given(kind: type[DatabaseSettings]) -> dict[str, str]:
+    """Return the fields that the environment sets."""
+    return {field: value for field in kind.model_fields if (value := os.environ.get(field.upper()))}
+
+
 def load_sound() -> Settings:
     """Return all settings that are sound, the others at their defaults: enough to tell people that they are not."""
     with suppress(OSError):
         text = (ROOT / os.environ.get("ENV_FILE", ".env")).read_text(errors="replace")
         for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items():
             os.environ.setdefault(name, value or "")
-    missing: dict[str, str] = {}
+    values = dict.fromkeys(("sftp_host", "sftp_user"), "") | given(Settings)  # without the two there are no settings
     while True:
         try:
-            return Settings(**missing)  # type: ignore[arg-type]  # only text is ever missing
+            return Settings.model_validate(values)
         except ValidationError as error:
             unsound = {str(name) for detail in error.errors() for name in detail["loc"] or ("work_dir", "backup_dir")}
-            lacking = {str(detail["loc"][0]): "" for detail in error.errors() if detail["type"] == "missing"}
-            given = [name for name in os.environ if name.lower() in unsound]  # pydantic takes either case
-            for name in given:
-                del os.environ[name]
-            if not given and lacking.keys() <= missing.keys():
+            if not unsound & values.keys():
                 raise
-            missing |= lacking
+            values = {name: value for name, value in values.items() if name not in unsound}
 
 
 def read_env_file() -> dict[str, str | None]:

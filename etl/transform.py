@@ -10,7 +10,7 @@ from typing import IO, NamedTuple
 
 import fastpath
 from fastpath import csv_row
-from faults import Code, ErrorRow, Fault, error_row, exceeds
+from faults import Code, ErrorRow, Fault, error_row, exceeds, reason
 from ledger import Run
 from lines import read_blocks
 from progress import progress, watched
@@ -82,7 +82,7 @@ def split_report(source: IO[bytes], statistics: IO[bytes], errors: IO[bytes], ma
     header = first.pop(0)
     bad = csv.writer(UTF8(errors), lineterminator="\n", quoting=csv.QUOTE_ALL)
     if fault := check_header(header):
-        bad.writerow(error_row(1, [fault], header))
+        bad.writerow(error_row(1, reason([fault]), header))
         return Tally("refused", 0, 0, 1)
     read = accepted = 0
     number = 2
@@ -96,7 +96,7 @@ def split_report(source: IO[bytes], statistics: IO[bytes], errors: IO[bytes], ma
         number += len(lines)
     if exceeds(read - accepted, read, max_error_rate):
         sheet.clear()
-        bad.writerow(error_row(1, [Fault(Code.ERROR_RATE, value=f"{read - accepted} of {read}")], header))
+        bad.writerow(error_row(1, reason([Fault(Code.ERROR_RATE, value=f"{read - accepted} of {read}")]), header))
         return Tally("quarantined", read, 0, read - accepted + 1)
     sheet.flush()
     return Tally("loaded", read, accepted, read - accepted)
@@ -104,19 +104,15 @@ def split_report(source: IO[bytes], statistics: IO[bytes], errors: IO[bytes], ma
 
 def split_lines(lines: list[bytes], number: int) -> tuple[list[bytes], list[ErrorRow]]:
     """Return the rows for statistics, as COPY reads them, and those for errors; ``number`` is the first line's."""
-    rows: list[bytes] = []
-    rejects: list[ErrorRow] = []
-    for line_number, line in enumerate(lines, number):
-        row = fastpath.read_line(line)
-        if row is None:
-            if not is_record(line):
-                continue  # a blank line is neither
-            visit = parse_line(line)
-            row = csv_row(visit) if isinstance(visit, Visit) else visit
-        if isinstance(row, bytes):
-            rows.append(b"%b,%d\n" % (row, line_number))
+    rows, rejects, doubtful = fastpath.split_lines(enumerate(lines, number))
+    for line_number, line in doubtful:
+        if not is_record(line):
+            continue  # a blank line is neither
+        visit = parse_line(line)
+        if isinstance(visit, Visit):
+            rows.append(b"%b,%d\n" % (csv_row(visit), line_number))
         else:
-            rejects.append(error_row(line_number, row, line))
+            rejects.append(error_row(line_number, reason(visit), line))
     return rows, rejects
 
 

@@ -3,9 +3,10 @@
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fastpath import ADDRESS_LIMIT, csv_row, is_plain, read_line, read_tail
+from fastpath import ADDRESS_LIMIT, TAIL_LIMIT, Split, csv_row, is_plain, read_tail, split_lines
+from faults import error_row, reason
 from parts import line
-from records import LINE_LIMIT, Visit, parse_line
+from records import Visit, parse_line
 from test_laws import ADDRESS, FIFTEEN, LINE, joined
 
 PLAINISH = st.builds(
@@ -19,11 +20,24 @@ DOMAIN = st.from_regex(r"[a-z0-9.-]{1,30}", fullmatch=True)
 PLAIN_LINE = st.builds(lambda address, fields: joined((address, *fields[1:])), st.one_of(PLAINISH, ADDRESS), FIFTEEN)
 
 
+NUMBER = 17
+
+
+def split(line: bytes) -> Split:
+    return split_lines([(NUMBER, line)])
+
+
 def same(line: bytes) -> None:
-    found = read_line(line)
-    if found is not None:
-        visit = parse_line(line)
-        assert found == (csv_row(visit) if isinstance(visit, Visit) else visit)
+    """It leaves the line, or it gives what the full path gives."""
+    found = split(line)
+    if found.doubtful:
+        assert found == ([], [], [(NUMBER, line)])
+        return
+    visit = parse_line(line)
+    if isinstance(visit, Visit):
+        assert found == ([csv_row(visit) + b",%d\n" % NUMBER], [], [])
+    else:
+        assert found == ([], [error_row(NUMBER, reason(visit), line)], [])
 
 
 def forget() -> None:
@@ -61,8 +75,8 @@ def test_plain_addresses_are_kept_as_they_are(local: str, domain: str) -> None:
 
 def test_it_takes_the_lines_that_reports_are_made_of() -> None:
     for opened in ("-", "08/02/2013 11:46"):
-        assert isinstance(read_line(line("ana.lopez_1@example.com", opened=opened).rstrip()), bytes)
-    assert isinstance(read_line(line("ana.lopez_1@example.com", envio="31/02/2013 10:00").rstrip()), list)
+        assert split(line("ana.lopez_1@example.com", opened=opened).rstrip()).rows
+    assert split(line("ana.lopez_1@example.com", envio="31/02/2013 10:00").rstrip()).rejects
 
 
 def test_it_leaves_the_rest() -> None:
@@ -74,15 +88,13 @@ def test_it_leaves_the_rest() -> None:
         " ana@example.com",
         "a" * 60 + "@example.com",
     ):
-        assert read_line(line(address).rstrip()) is None
-    assert read_line(b"ana@example.com") is None
-    assert read_line(line().rstrip() + b"\xf1") is None  # the fault names the place
+        assert split(line(address).rstrip()).doubtful
+    assert split(b"ana@example.com").doubtful
+    assert split(line().rstrip() + b"\xf1").doubtful  # the fault names the place
 
 
 def test_it_leaves_a_line_that_is_too_long() -> None:
-    start = line("a.rather.long.address@example.com").rstrip(b"\r\n-")
-    room = LINE_LIMIT - len(start)
-    forget()
-    assert read_line(start + b"x" * room) is not None
-    assert read_line(start + b"x" * (room + 1)) is None
-    assert read_tail.cache_info().currsize == 0  # too long to remember
+    address, _, tail = line("ana@example.com").rstrip(b"\r\n-").partition(b",")
+    room = TAIL_LIMIT - len(tail)
+    assert split(address + b"," + tail + b"x" * room).rows
+    assert split(address + b"," + tail + b"x" * (room + 1)).doubtful

@@ -4,8 +4,7 @@ import io
 
 import pytest
 
-from lines import read_lines
-from records import LINE_LIMIT
+from lines import LINE_LIMIT, read_lines
 
 LONG = b"x" * LINE_LIMIT
 
