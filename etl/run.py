@@ -4,11 +4,14 @@ etl.sh calls it and is called by it; the stages find the run's id in ETL_RUN_ID 
 which midnight may not change under them, in AS_OF.
 """
 
+import logging
 import os
 import subprocess
 import threading
 from contextlib import suppress
 from functools import partial
+
+from pydantic import SecretStr
 
 import channels
 import ledger
@@ -16,12 +19,13 @@ from ledger import Run
 from settings import ROOT, Settings
 from stage import own_process
 
+log = logging.getLogger("etl.run")
+
 
 def main(settings: Settings, run: Run) -> int:
     """Run etl.sh's stages and return their status, as a shell gives it: 128 + n if signal n killed them."""
-    if settings.healthcheck_url:  # in its own time: the night does not wait for it
-        start = partial(channels.ping, settings.healthcheck_url, "start", run.id)
-        threading.Thread(target=channels.tell, args=({"dead-man's switch": start},), daemon=True).start()
+    if url := settings.healthcheck_url:  # in its own time: the night does not wait for it
+        threading.Thread(target=ping_start, args=(url, run), daemon=True).start()
     command = ["bash", str(ROOT / "etl" / "etl.sh")]
     environment = os.environ | {ledger.RUN_ID: run.id, "AS_OF": str(settings.as_of)}
     # Only the lock file is inheritable; every other descriptor closes itself.
@@ -30,6 +34,13 @@ def main(settings: Settings, run: Run) -> int:
             with suppress(KeyboardInterrupt):  # the terminal tells the stages too
                 status = stages.wait()
                 return 128 - status if status < 0 else status
+
+
+def ping_start(url: SecretStr, run: Run) -> None:
+    """Tell the dead-man's switch that the run begins."""
+    for name, why in channels.tell({"dead-man's switch": partial(channels.ping, url, "start", run.id)}).items():
+        if why:
+            log.warning("%s was not reached at the start: %s.", name, why)
 
 
 if __name__ == "__main__":
