@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
@@ -39,6 +40,7 @@ class Notice(NamedTuple):
     text: str
     html: str
     slack: str  # mrkdwn
+    attachment: Path | None = None  # an HTML page that goes with the e-mail
 
 
 class Unreached(Exception):
@@ -103,6 +105,8 @@ def send_mail(notice: Notice, settings: Settings) -> None:
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(notice.text)
     message.add_alternative(notice.html, subtype="html")
+    if path := notice.attachment:
+        message.add_attachment(path.read_text(), subtype="html", filename=path.name)
     try:
         retrying()(deliver, message, settings)
     except smtplib.SMTPRecipientsRefused as error:

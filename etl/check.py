@@ -4,7 +4,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -15,23 +14,20 @@ from urllib.parse import urlsplit
 from dateutil import tz
 from psycopg2.extensions import cursor
 from pydantic import SecretStr
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 import channels
 import ledger
 import settings as every_setting
 from database import Database
+from inspection import inspect
 from remote import Remote
 from settings import ROOT, Settings
-from stage import own_plain_command
+from stage import command_line, own_plain_command
 from trouble import StageError, Status
 from workdir import WorkDir
 
 ROOM = 1 << 30  # bytes that a folder's disk should have free
 OLDEST_POSTGRES = 14
-WIDTH = 140  # columns where no terminal says
 SCHEDULED = (0, 2)  # hour and minute of the cron line
 
 
@@ -194,38 +190,13 @@ CHECKS: dict[str, Callable[[Settings], str]] = {  # each gives what is good in a
 }
 
 
-def reason(error: Exception) -> str:
-    """Return what an unexpected error says, without values that may be secret."""
-    if isinstance(error, OSError):
-        return f"{error.filename or ''}: {error.strerror}"
-    return type(error).__name__
-
-
 def main() -> int:
     """Print the table; return the first problem's status."""
-    table = Table("what", "", "found", "hint")
-    problems: list[int] = []
-
-    def enter(name: str, verify: Callable[[], str]) -> None:
-        try:
-            table.add_row(name, Text("ok", "green"), Text(verify()), "")
-        except StageError as error:
-            fact, _, hint = str(error).partition(" Hint: ")
-            table.add_row(name, Text("FAULT", "bold red"), Text(fact), Text(hint))
-            problems.append(error.status)
-        except Exception as error:  # noqa: BLE001 - a table with a gap tells more than none
-            table.add_row(name, Text("FAULT", "bold red"), Text(reason(error)), Text("mend what it names, then check again."))
-            problems.append(Status.DISK if isinstance(error, OSError) else Status.BUG)
-
-    enter("settings", lambda: f"{len(every_setting.load(Settings).model_fields_set)} set, all sound")
     sound = every_setting.load_sound()
-    for name, verify in CHECKS.items():
-        enter(name, partial(verify, sound))
-    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
-    console.print(table)
-    console.print(f"{len(problems) or 'No'} problem{'' if len(problems) == 1 else 's'}.")
-    return problems[0] if problems else Status.DONE
+    checks = {name: partial(verify, sound) for name, verify in CHECKS.items()}
+    return inspect({"settings": lambda: f"{len(every_setting.load(Settings).model_fields_set)} set, all sound"} | checks)
 
 
 if __name__ == "__main__":
+    command_line().parse_args()
     own_plain_command("check", main)

@@ -2,24 +2,21 @@
 
 import math
 import socket
-import sys
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
 from psycopg2.extensions import cursor
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 import ledger
+from console import add_row, console, table
 from database import Database
 from journal import Journal
 from settings import Settings
 from stage import own_command
 from trouble import Status
 
-WIDTH = 100  # columns where no terminal says
 FAR = 3  # times the usual volume, or a third of it
 
 
@@ -173,36 +170,35 @@ def number(found: object) -> float | None:
 
 def closing_table(loaded: Loaded) -> Table:
     """Return a run's files and their sums as a table."""
-    table = Table("report", "status", "lines read", "loaded", "rejected", "new visitors", "updated", show_footer=True)
-    table.columns[0].footer = f"{len(loaded.files)} files"
-    table.columns[0].no_wrap = True
-    for column, count in zip(table.columns[2:], COUNTS, strict=True):
-        column.justify = "right"
+    made = table("", "report", "status", ">lines read", ">loaded", ">rejected", ">new visitors", ">updated")
+    made.show_footer = True
+    made.columns[0].footer = f"{len(loaded.files)} files"
+    for column, count in zip(made.columns[2:], COUNTS, strict=True):
         column.footer = f"{loaded.total(count):,}"
     for file in loaded.files:
-        table.add_row(Text(file.name), file.status, *(f"{getattr(file, count):,}" for count in COUNTS))
-    return table
+        add_row(made, file.name, file.status, *(getattr(file, count) for count in COUNTS))
+    return made
 
 
 def main(settings: Settings) -> None:
     """Print what the last run did: each report and what became of it, and where its zip lies."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    screen = console()
     database = Database(settings)
     last = database.run(ledger.one, "digest_run")
     if last is None:
-        console.print("No run yet.")
+        screen.print("No run yet.")
         return
     run_id, status, seconds = last
     loaded = database.run(gather, run_id)
     database.close()
     took = f"{seconds:.1f} seconds" if seconds is not None else "no end"
-    console.print(f"Run {run_id}: {status}, {took}.")
+    screen.print(f"Run {run_id}: {status}, {took}.")
     if loaded.files:
-        console.print(closing_table(loaded))
+        screen.print(closing_table(loaded))
     if not loaded.of_status("loaded"):
-        console.print("Nothing new: no report that was not loaded before.")
+        screen.print("Nothing new: no report that was not loaded before.")
     for name in loaded.zips:
-        console.print(f"Zip: {settings.backup_dir / name}", soft_wrap=True)
+        screen.print(f"Zip: {settings.backup_dir / name}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,9 @@
 import socket
 from functools import partial
 
-from rich.console import Console
-from rich.table import Table
-
 import channels
 from channels import Channel, Notice
+from console import add_row, console, table
 from settings import Settings
 from stage import own_command
 from trouble import Status
@@ -18,7 +16,7 @@ TEXT = "This is a test message of the nightly visits ETL on {host}. Nothing happ
 
 def main(settings: Settings) -> Status:
     """Use every channel once; SETTINGS if one does not work, or none is set."""
-    console = Console()
+    screen = console()
     text = TEXT.format(host=socket.gethostname())
     notice = Notice(
         SUBJECT, text + "\n", f'<!doctype html>\n<html lang="en"><body><p>{text}</p></body></html>\n', f"*TEST*: {text}"
@@ -31,13 +29,13 @@ def main(settings: Settings) -> Status:
     if settings.healthcheck_url:  # as a log entry: it neither starts nor ends a run
         used["dead-man's switch"] = partial(channels.ping, settings.healthcheck_url, "log", SUBJECT, text)
     if not used:
-        console.print("No channel is set. Hint: SMTP_HOST, SLACK_WEBHOOK_URL and HEALTHCHECK_URL are the settings.")
+        screen.print("No channel is set. Hint: SMTP_HOST, SLACK_WEBHOOK_URL and HEALTHCHECK_URL are the settings.")
         return Status.SETTINGS
     told = channels.tell(used)
-    table = Table("channel", "test message")
+    made = table("", "channel", "test message")
     for name, why in told.items():
-        table.add_row(name, why or "delivered")
-    console.print(table)
+        add_row(made, name, why or "delivered")
+    screen.print(made)
     return Status.SETTINGS if any(told.values()) else Status.DONE
 
 

@@ -30,7 +30,7 @@ def own_process(name: str, main: Main) -> NoReturn:
     A script that is not called by etl.sh is a run of its own: it takes the locks and is in the
     load log.
     """
-    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    parser = command_line()
     parser.add_argument("--as-of", metavar="YYYY-MM-DD", help="count this year's and this month's visits as on that day")
     if as_of := parser.parse_args().as_of:
         os.environ["AS_OF"] = as_of
@@ -47,12 +47,17 @@ def own_process(name: str, main: Main) -> NoReturn:
 
 def own_command(name: str, main: Callable[[Kind], int | None], kind: type[Kind]) -> NoReturn:
     """Run a command for people: no lock, no log file, and no waiting for a server that is not there."""
+    command_line().parse_args()
     own_plain_command(name, lambda: main(settings.load(kind)))
 
 
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of a script's command line, without arguments yet; --help shows the script's own words."""
+    return argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+
+
 def own_plain_command(name: str, main: Callable[[], int | None]) -> NoReturn:
-    """Run a command for people that reads its settings itself."""
-    argparse.ArgumentParser(description=sys.modules["__main__"].__doc__).parse_args()
+    """Run a command for people that has read its command line, and reads its settings itself."""
     logs.to_stderr(name)
     os.environ["RETRY_SECONDS"] = "0"
     sys.exit(survive(main))

@@ -1,0 +1,104 @@
+"""The charts of the monthly report: SVG to stand in the page, text that stays text."""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any
+
+import matplotlib as mpl
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from monthly import Day, Monthly
+
+SIZE = (5.2, 2.7)  # inches; 13 pixels of text where the page shows it at its own size
+LOADED, REJECTED, NEUTRAL, FAILED = "#3b6ea5", "#e07a5f", "#6b8f71", "#b3261e"
+STYLE: dict[Any, Any] = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10}
+
+FEW = 4  # codes for which bars do not get thicker
+
+Draw = Callable[[Axes], None]
+
+
+def lines_per_day(month: Monthly) -> Markup:
+    """Return the lines of each day, loaded and rejected on top of each other."""
+
+    def draw(axes: Axes) -> None:
+        loaded, rejected = ([getattr(day, count) for day in month.days] for count in ("rows_loaded", "rows_rejected"))
+        axes.bar(numbers(month.days), loaded, color=LOADED, label="loaded")
+        axes.bar(numbers(month.days), rejected, bottom=loaded, color=REJECTED, label="rejected")
+        axes.set_ylabel("lines")
+        of_days(axes, month)
+        below(axes)
+
+    return drawn(draw, f"Lines per day in {month.month}")
+
+
+def rejects_by_code(month: Monthly) -> Markup:
+    """Return the rejected lines of each code."""
+
+    def draw(axes: Axes) -> None:
+        bars = axes.barh(list(month.rejects), list(month.rejects.values()), height=0.6, color=REJECTED)
+        axes.bar_label(bars, fmt="{:,.0f}", padding=3)
+        axes.margins(x=0.15)
+        axes.set_ylim(max(len(month.rejects), FEW) - 0.5, -0.5)
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.set_xlabel("lines")
+
+    return drawn(draw, f"Rejected lines by code in {month.month}")
+
+
+def duration_per_day(month: Monthly) -> Markup:
+    """Return how long the nights of each day took; a day with a failed one stands out."""
+
+    def draw(axes: Axes) -> None:
+        for label, colour, days in (
+            ("good", NEUTRAL, [day for day in month.days if not day.failed]),
+            ("with a failed night", FAILED, [day for day in month.days if day.failed]),
+        ):
+            if days:
+                axes.bar(numbers(days), [day.seconds or 0 for day in days], color=colour, label=label)
+        axes.set_ylabel("seconds")
+        of_days(axes, month)
+        below(axes)
+
+    return drawn(draw, f"Duration of the nights in {month.month}")
+
+
+def numbers(days: Sequence[Day]) -> list[int]:
+    """Return the days of the month, 1 to 31."""
+    return [day.day.day for day in days]
+
+
+def of_days(axes: Axes, month: Monthly) -> None:
+    """Let the axis hold the whole month."""
+    last = (month.month.end - date.resolution).day
+    axes.set_xlim(0.4, last + 0.6)
+    axes.set_xticks([1, *range(5, last + 1, 5)])
+    axes.set_xlabel("day of the month")
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def below(axes: Axes) -> None:
+    """Put the legend where no bar is."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0)
+
+
+def drawn(draw: Draw, title: str) -> Markup:
+    """Return a chart as an SVG element that grows and shrinks with the page; the title is for who cannot see it."""
+    with mpl.rc_context({**STYLE, "svg.hashsalt": title}):  # ids of its own
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axes = figure.subplots()
+        draw(axes)
+        axes.spines[["top", "right"]].set_visible(False)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    svg = text.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+    return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1))  # noqa: S704 - our own figures only

@@ -1,0 +1,135 @@
+"""The tables of the monthly report, the same on the page, on the terminal, in the mail and as CSV."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from faults import Code
+from monthly import Day, Monthly
+from workdir import natural
+
+
+SHOWN = Day._fields.index("rows_rejected") + 1  # columns of the table of days
+
+
+class Rate(float):
+    """A share, 0 to 1: people read it in per cent."""
+
+    def __str__(self) -> str:
+        """Return e.g. ``12.5 %``."""
+        return f"{self:.1%}".replace("%", " %")
+
+
+class Sheet(NamedTuple):
+    """One table of the report, the same on the page, on the terminal, and as CSV."""
+
+    name: str
+    title: str
+    columns: list[str]  # a column whose name begins with > holds figures
+    rows: list[tuple[object, ...]]
+    empty: str  # what is said if there are no rows
+
+
+def sheets_of(now: Monthly, before: Monthly) -> Iterator[Sheet]:
+    """Yield the report's tables."""
+    figures = zip(figures_of(now), figures_of(before), strict=True)
+    yield Sheet(
+        "figures",
+        "Figures",
+        ["", f">{now.month}", f">{before.month}"],
+        [(name, value, earlier) for (name, value), (_, earlier) in figures],
+        "",
+    )
+    yield Sheet(
+        "rejects",
+        "Rejected lines by code",
+        ["code", f">{now.month}", f">{before.month}", "meaning"],
+        [
+            (code, now.rejects.get(code, 0), before.rejects.get(code, 0), Code(code).meaning)
+            for code in dict.fromkeys((*now.rejects, *before.rejects))
+        ],
+        "No line was rejected.",
+    )
+    yield Sheet(
+        "nights",
+        "Nights that failed",
+        ["began", "how it ended", ">exit status", ">seconds"],
+        [(f"{failed.started:%Y-%m-%d %H:%M}", *failed[1:]) for failed in now.failed],
+        "No night failed.",
+    )
+    silent = dict.fromkeys(now.without_files, "no files came") | dict.fromkeys(now.without_night, "no night in the load log")
+    yield Sheet("silent", "Nights without files", ["day", "what"], sorted(silent.items()), "Every night found files.")
+    yield Sheet(
+        "reports",
+        "Reports that were not loaded, or came under a known name",
+        ["day", "report", "status", ">lines", "why"],
+        list(now.notable),
+        "Every report was loaded, once.",
+    )
+    yield Sheet(
+        "gaps",
+        "Gaps in the consecutive numbers",
+        ["missing", "came later"],
+        [(gap.name, "yes" if gap.came_later else "no") for gap in sorted(now.gaps, key=lambda gap: natural(gap.name))],
+        "No number is missing.",
+    )
+    yield Sheet(
+        "days",
+        "Day by day",
+        ["day", *(f">{name.replace('rows_read', 'lines').removeprefix('rows_')}" for name in Day._fields[1:SHOWN])],
+        [day[:SHOWN] for day in now.days if now.first_run and day.day >= now.first_run],
+        "No night yet.",
+    )
+
+
+def figures_of(month: Monthly) -> list[tuple[str, object]]:
+    """Return the figures of a month by their names."""
+    campaign, read, rejected = month.campaign, month.total("rows_read"), month.total("rows_rejected")
+    return [
+        ("files processed", month.total("files")),
+        *((f"files {status}", month.total(status)) for status in ("loaded", "duplicate", "refused", "quarantined")),
+        ("lines processed", read),
+        ("lines loaded", month.total("rows_loaded")),
+        ("lines rejected", rejected),
+        ("lines rejected, share", Rate(rejected / read) if read else None),
+        ("visitors new", month.total("visitors_new")),
+        ("visitors updated", month.total("visitors_updated")),
+        ("nights", month.total("nights")),
+        ("nights failed", month.total("failed")),
+        ("nights without files", len(month.without_files)),
+        ("days without a night", len(month.without_night)),
+        ("night's duration, median seconds", month.usual_duration),
+        ("night's duration, longest seconds", max(month.durations, default=None)),
+        ("gaps in the consecutive numbers", len(month.gaps)),
+        ("backups", len(month.backups)),
+        ("backups, bytes", sum(backup.bytes or 0 for backup in month.backups)),
+        ("backups missing", len(month.missing_backups)),
+        ("mails sent in the month", campaign.sent),
+        ("mails bounced for good", campaign.hard_bounces),
+        ("mails opened", campaign.opened),
+        ("mails clicked", campaign.clicked),
+        ("mails that unsubscribed", campaign.unsubscribed),
+        ("bounced, share of the sent", share(campaign.hard_bounces, campaign.sent)),
+        ("opened, share of the delivered", share(campaign.opened, campaign.delivered)),
+        ("clicked, share of the delivered", share(campaign.clicked, campaign.delivered)),
+        ("clicked, share of the opened", share(campaign.clicked, campaign.opened)),
+        ("unsubscribed, share of the delivered", share(campaign.unsubscribed, campaign.delivered)),
+    ]
+
+
+def share(part: int, whole: int) -> Rate | None:
+    """Return a part as share of the whole; None of nothing."""
+    return Rate(part / whole) if whole else None
+
+
+def needs(month: Monthly) -> list[str]:
+    """Return what a person should look at, in sentences."""
+    refused, quarantined = month.total("refused"), month.total("quarantined")
+    open_gaps = [gap.name for gap in month.gaps if not gap.came_later]
+    found = {
+        f"{month.total('failed')} nights failed": month.failed,
+        f"on {len(month.without_night)} days no night is in the load log": month.without_night,
+        f"{refused} files refused and {quarantined} quarantined": refused or quarantined,
+        f"{len(open_gaps)} numbers are missing": open_gaps,
+        f"{len(month.missing_backups)} backups are not in BACKUP_DIR": month.missing_backups,
+    }
+    return [sentence for sentence, there in found.items() if there]

@@ -1,0 +1,37 @@
+-- Everything that happened to reports named %(name)s, in time order. Reads load_file, load_gap and errors.
+with delivery as (
+    select * from load_file where name = %(name)s
+)
+select happened_at at time zone %(timezone)s, run_id, what
+from (
+    select noticed_at, run_id, 'missing in the consecutive numbers', 0, 0
+    from load_gap
+    where name = %(name)s
+    union all
+    select first_seen_at, run_id,
+           'pulled: ' || bytes || ' bytes, sha256 ' || left(sha256, 12) || ', time at the source '
+               || to_char(source_mtime at time zone %(timezone)s, 'YYYY-MM-DD HH24:MI:SS'), id, 1
+    from delivery
+    union all
+    select loaded_at, run_id,
+           status || ': ' || rows_read || ' lines read, ' || rows_loaded || ' loaded, ' || rows_rejected || ' rejected, '
+               || visitors_new || ' visitors new, ' || visitors_updated || ' updated'
+               || case when name_reused then '; the name was known with another content' else '' end
+               || case status
+                      when 'duplicate' then coalesce((select '; same bytes as ' || o.name || ', loaded '
+                                                             || to_char(o.loaded_at at time zone %(timezone)s, 'YYYY-MM-DD')
+                                                      from load_file o where o.sha256 = d.sha256 and o.status = 'loaded'), '')
+                      when 'loaded' then ''
+                      else coalesce((select '; ' || e.message from errors e where e.file_id = d.id and e.line_number = 1), '')
+                  end, id, 2
+    from delivery d
+    union all
+    select archived_at, run_id, 'archived: ' || archive_name, id, 3
+    from delivery
+    where archived_at is not null
+    union all
+    select source_deleted_at, run_id, 'gone from the source', id, 4
+    from delivery
+    where source_deleted_at is not null
+) as event (happened_at, run_id, what, file_id, step)
+order by happened_at, file_id, step;

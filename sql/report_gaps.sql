@@ -1,0 +1,7 @@
+-- Reports missing in the consecutive numbers that runs of the days from %(first)s up to %(end)s noticed, and whether they came
+-- after all. Reads load_run, load_gap and load_file.
+select g.name, exists (select from load_file f where f.name = g.name)
+from load_run r
+join load_gap g on g.run_id = r.id
+where r.started_at >= %(first)s::timestamp at time zone %(timezone)s
+  and r.started_at < %(end)s::timestamp at time zone %(timezone)s;
