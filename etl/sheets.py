@@ -7,7 +7,6 @@ from faults import Code
 from monthly import Day, Monthly
 from workdir import natural
 
-
 SHOWN = Day._fields.index("rows_rejected") + 1  # columns of the table of days
 
 

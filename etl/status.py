@@ -102,11 +102,11 @@ def backup(settings: Settings) -> str:
     found = ask(settings, "status_backup")
     if found is None:
         return "none yet"
-    name, when, files = found
+    name, when = found
     size = size_of(settings.backup_dir / name)
     if size is None:
         raise StageError(Status.DISK, f"{name} is not in {settings.backup_dir}.", "make verify-backups looks at all of them.")
-    return f"{name} of {when:%Y-%m-%d %H:%M}, {files:,} files, {size:,} bytes"
+    return f"{name} of {when:%Y-%m-%d %H:%M}, {size:,} bytes"
 
 
 def alert(settings: Settings) -> str:

@@ -1,6 +1,7 @@
 """Fixtures: the real parts, and what keeps tests apart from each other and from the machine."""
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from parts import Night, OpenSSH, Postgres
+from parts import Night, OpenSSH, Postgres, need
 from settings import KNOWN, is_misspelt
 
 
@@ -69,6 +70,16 @@ def openssh(short_tmp: Path) -> Iterator[OpenSSH]:
 def night(tmp_path: Path, database: str, openssh: OpenSSH) -> Night:
     """A night between the real OpenSSH server and a database of its own."""
     return Night(tmp_path, openssh.settings() | {"DATABASE_URL": database})
+
+
+@pytest.fixture
+def crontab() -> Iterator[None]:
+    """A crontab with our line; the one before is put back."""
+    need("crontab")
+    before = subprocess.run(["crontab", "-l"], capture_output=True, check=False).stdout
+    subprocess.run(["crontab", "-"], input=b"2 0 * * * cd /srv/etl && bash etl/etl.sh &\n", check=True)
+    yield
+    subprocess.run(["crontab", "-"], input=before, check=True)
 
 
 @pytest.fixture(scope="session")

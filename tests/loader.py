@@ -73,6 +73,8 @@ class Loader:
 
     def forget(self) -> None:
         """Start over."""
-        execute(self.database, "truncate visitor, statistics, errors, load_gap, load_campaign, load_file, load_run, visitor_basis")
+        execute(
+            self.database, "truncate visitor, statistics, errors, load_gap, load_campaign, load_file, load_run, visitor_basis"
+        )
         for path in (self.folder / "bckp").glob("*.zip"):
             path.unlink()
