@@ -376,6 +376,13 @@ def test_dead_channels_change_nothing(told: Told) -> None:
     assert "SECRET" not in plain(told.mail.received[0])
 
 
+def test_a_switch_that_did_not_hear_of_the_start(told: Told) -> None:
+    told.switch.answers = [404]
+    assert told.run().returncode == 0
+    assert "etl: dead-man's switch was not reached at the start" in plain(told.mail.received[0])
+    assert told.switch.paths() == ["/SECRET-PING/start", "/SECRET-PING/0"]
+
+
 def test_busy_channels_are_tried_again(told: Told) -> None:
     told.slack.answers, told.switch.answers = [429, 429], [200, 503, 429]
     told.deliver("report_1.txt", REFUSED)
