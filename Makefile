@@ -50,7 +50,7 @@ testing: .venv/etl .venv/postgres ## Run a real night here: embedded PostgreSQL,
 	sed -e "s|@PORT@|$$port|" -e "s|@URL@|$$url|" tests/testing.env > .local/testing.env
 	echo "Running bash etl/etl.sh ..."
 	$(BARE) bash etl/etl.sh || status=$$?
-	$(BARE) $(PYTHON) etl/digest.py
+	$(BARE) $(PYTHON) etl/closing.py
 	echo "Look at the tables: make psql (for example: select * from campaign_summary;)"
 	exit $${status:-0}
 

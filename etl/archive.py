@@ -11,7 +11,6 @@ from lanes import side_by_side
 from ledger import Entry, Run
 from outage import Outage, retrying
 from progress import progress
-from remote import Remote, Source
 from settings import Settings
 from stage import own_process
 from trouble import StageError, Status
@@ -75,7 +74,11 @@ def archive(database: Database, work: WorkDir, settings: Settings) -> None:
 def clear(database: Database, work: WorkDir, settings: Settings) -> Status:
     """Remove archived reports at the source, if they are to be deleted there, and from the work directory."""
     archived = [entry for entry in database.run(ledger.open_entries) if entry.archived]
-    gone = []
+    gone: list[Entry] = []
+    if not archived:
+        say_cleared(gone)
+        return Status.DONE
+    from remote import Remote, Source  # noqa: PLC0415 - a night without files does not wait for the import of paramiko
 
     def clear_safely(lane: Remote, entry: Entry) -> Status:
         try:
@@ -101,7 +104,12 @@ def clear(database: Database, work: WorkDir, settings: Settings) -> Status:
             database.run(ledger.set_source_deleted, gone)
         for lane in lanes:
             lane.close()
-        log.info("cleared files=%d", len(gone), extra={"facts": {"cleared": len(gone)}})
+        say_cleared(gone)
+
+
+def say_cleared(gone: list[Entry]) -> None:
+    """Log how many reports are done with."""
+    log.info("cleared files=%d", len(gone), extra={"facts": {"cleared": len(gone)}})
 
 
 def is_in_place(entry: Entry, waiting: list[Entry], folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The facts of one run, as its journal and the load log have them; run as a script, it prints those of the last run."""
+"""The facts of one run, as its journal and the load log have them."""
 
 import math
 import socket
@@ -7,14 +7,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from psycopg2.extensions import cursor
-from rich.table import Table
 
 import ledger
-from console import add_row, console, table
-from database import Database
 from journal import Journal
-from settings import Settings
-from stage import own_command
 from trouble import Status
 
 FAR = 3  # times the usual volume, or a third of it
@@ -166,40 +161,3 @@ def gather(cursor: cursor, run_id: str) -> Loaded:
 def number(found: object) -> float | None:
     """Return what Postgres gives as a number."""
     return None if found is None else float(str(found))
-
-
-def closing_table(loaded: Loaded) -> Table:
-    """Return a run's files and their sums as a table."""
-    made = table("", "report", "status", ">lines read", ">loaded", ">rejected", ">new visitors", ">updated")
-    made.show_footer = True
-    made.columns[0].footer = f"{len(loaded.files)} files"
-    for column, count in zip(made.columns[2:], COUNTS, strict=True):
-        column.footer = f"{loaded.total(count):,}"
-    for file in loaded.files:
-        add_row(made, file.name, file.status, *(getattr(file, count) for count in COUNTS))
-    return made
-
-
-def main(settings: Settings) -> None:
-    """Print what the last run did: each report and what became of it, and where its zip lies."""
-    screen = console()
-    database = Database(settings)
-    last = database.run(ledger.one, "digest_run")
-    if last is None:
-        screen.print("No run yet.")
-        return
-    run_id, status, seconds = last
-    loaded = database.run(gather, run_id)
-    database.close()
-    took = f"{seconds:.1f} seconds" if seconds is not None else "no end"
-    screen.print(f"Run {run_id}: {status}, {took}.")
-    if loaded.files:
-        screen.print(closing_table(loaded))
-    if not loaded.of_status("loaded"):
-        screen.print("Nothing new: no report that was not loaded before.")
-    for name in loaded.zips:
-        screen.print(f"Zip: {settings.backup_dir / name}", soft_wrap=True)
-
-
-if __name__ == "__main__":
-    own_command("digest", main, Settings)

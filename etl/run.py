@@ -13,7 +13,6 @@ from functools import partial
 
 from pydantic import SecretStr
 
-import channels
 import ledger
 from ledger import Run
 from settings import ROOT, Settings
@@ -38,6 +37,8 @@ def main(settings: Settings, run: Run) -> int:
 
 def ping_start(url: SecretStr, run: Run) -> None:
     """Tell the dead-man's switch that the run begins."""
+    import channels  # noqa: PLC0415 - only who wants it waits for its import
+
     for name, why in channels.tell({"dead-man's switch": partial(channels.ping, url, "start", run.id)}).items():
         if why:
             log.warning("%s was not reached at the start: %s.", name, why)
