@@ -17,6 +17,9 @@ BARE := env -i HOME="$$HOME" PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
 LOOK := ENV_FILE=$(or $(ENV_FILE),$(if $(wildcard .env),.env,.local/testing.env)) $(PYTHON)
 CRON_LINE = 2 0 * * * cd $$(printf %q "$$PWD" | sed 's/%/\\%/g') && bash etl/etl.sh &
 
+# An option for a variable of the command line, not of the environment; the shell sees its value as one word.
+given = $(if $(filter command,$(origin $(1))),$(2)="$$$(1)")
+
 .PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop check notify-test report status history explain verify-backups restore-drill schedule unschedule test \
         crash-test bench lint clean
 
@@ -67,16 +70,16 @@ notify-test: .venv/etl ## Send a test message through every channel that is set
 	$(LOOK) etl/notify_test.py
 
 report: .venv/etl ## Report a month: MONTH=2013-02, or last month; REPORT="--mail --csv"
-	$(LOOK) etl/report.py $(if $(MONTH),--month '$(MONTH)') $(REPORT)
+	$(LOOK) etl/report.py $(call given,MONTH,--month) $(REPORT)
 
-status: .venv/etl ## Show how things stand, on one screen and as exit status
+status: .venv/etl ## Show how things stand, on one screen
 	$(LOOK) etl/status.py
 
 history: .venv/etl ## Show the last nights, or all that happened to one report: FILE=report_8.txt
-	$(LOOK) etl/history.py $(if $(FILE),--file '$(FILE)')
+	$(LOOK) etl/history.py $(call given,FILE,--file)
 
 explain: .venv/etl ## Explain a visitor: EMAIL=a@b.com; or a line: FILE=report_8.txt LINE=17
-	$(LOOK) etl/explain.py $(if $(EMAIL),--email '$(EMAIL)') $(if $(FILE),--file '$(FILE)') $(if $(LINE),--line '$(LINE)')
+	$(LOOK) etl/explain.py $(call given,EMAIL,--email) $(call given,FILE,--file) $(call given,LINE,--line)
 
 verify-backups: .venv/etl ## Compare every backup zip with its manifest and the load log
 	$(LOOK) etl/verify_backups.py

@@ -87,7 +87,8 @@ def of_days(axes: Axes, month: Monthly) -> None:
 
 def below(axes: Axes) -> None:
     """Put the legend where no bar is."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0)
 
 
 def drawn(draw: Draw, title: str, left: float = 0.19) -> Markup:

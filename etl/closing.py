@@ -3,7 +3,7 @@
 from rich.table import Table
 
 import ledger
-from console import add_row, console, table
+from console import add_row, console, show, table
 from database import Database
 from digest import COUNTS, Loaded, gather
 from settings import Settings
@@ -36,7 +36,7 @@ def main(settings: Settings) -> None:
     took = f"{seconds:.1f} seconds" if seconds is not None else "no end"
     screen.print(f"Run {run_id}: {status}, {took}.")
     if loaded.files:
-        screen.print(closing_table(loaded))
+        show(screen, closing_table(loaded))
     if not loaded.of_status("loaded"):
         screen.print("Nothing new: no report that was not loaded before.")
     for name in loaded.zips:

@@ -11,15 +11,21 @@ WIDTH = 150  # columns where no terminal says
 
 def console() -> Console:
     """Return the way to print for people."""
-    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False, emoji=False)
 
 
 def table(title: str, *columns: str) -> Table:
     """Return an empty table; a column whose name begins with ``>`` holds figures."""
     made = Table(title=title or None, title_justify="left", title_style="bold")
     for column in columns:
-        made.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+        is_figure = column.startswith(">")
+        made.add_column(column.removeprefix(">"), justify="right" if is_figure else "left", no_wrap=is_figure, overflow="fold")
     return made
+
+
+def show(screen: Console, table: Table) -> None:
+    """Print a table; where its figures do not fit, it is wider than the screen."""
+    screen.print(table, width=max(screen.width, screen.measure(table).minimum), crop=False)
 
 
 def add_row(table: Table, *cells: object) -> None:

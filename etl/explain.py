@@ -15,7 +15,7 @@ from psycopg2.extensions import cursor
 import ledger
 import settings as every_setting
 from backups import DAMAGE
-from console import add_row, console, table
+from console import add_row, console, show, table
 from database import Database, query
 from faults import Code, printable
 from lines import read_lines
@@ -24,6 +24,7 @@ from settings import Settings
 from stage import command_line, own_plain_command
 from trouble import Status
 
+LISTED = 1000  # visits of one address
 COUNTERS = ("fecha_primera_visita", "fecha_ultima_visita", "visitas_totales", "visitas_anio_actual", "visitas_mes_actual")
 
 
@@ -77,7 +78,7 @@ def explain_visitor(cursor: cursor, given: str, settings: Settings) -> Status:
     found = ledger.one(cursor, "explain_visitor", {"email": email})
     visits = [Visit(*row) for row in ledger.rows(cursor, "explain_visits", {"email": email})]
     if found is None or (found[2] is None and not visits):
-        screen.print(f"No line of {email} has been loaded. Hint: a rejected line is in errors.", markup=False)
+        screen.print(f"No line of {email} has been loaded. Hint: a rejected line is in errors.")
         return Status.DONE
     *row, as_of, event = found
     counted = recount(visits, as_of)
@@ -85,11 +86,14 @@ def explain_visitor(cursor: cursor, given: str, settings: Settings) -> Status:
     made = table(f"{email}: visits by fecha_{event}, as of {as_of}", "counter", ">visitor", ">recount", "")
     for name in COUNTERS:
         add_row(made, name, stored[name], counted[name], "" if stored[name] == counted[name] else "DIFFERENT")
-    screen.print(made, "")
+    show(screen, made)
+    screen.print()
     made = table("Made by", "visit", "counts in", "report", ">line", "zip")
-    for visit in visits:
+    for visit in visits[:LISTED]:
         add_row(made, visit.when or "no visit", marks(visit, as_of), visit.report, visit.line_number, visit.archive_name)
-    screen.print(made)
+    show(screen, made)
+    if len(visits) > LISTED:
+        screen.print(f"and {len(visits) - LISTED:,} more, see statistics")
     if stored == counted:
         return Status.DONE
     screen.print("The row and the recount differ. Hint: another VISIT_EVENT for one night recounts every visitor.")
@@ -121,22 +125,22 @@ def explain_line(cursor: cursor, name: str, number: int, settings: Settings) -> 
     deliveries = [Delivery(*row) for row in ledger.rows(cursor, "explain_deliveries", asked)]
     screen = console()
     if not deliveries:
-        screen.print(f"The load log does not know {name}.", markup=False)
+        screen.print(f"The load log does not know {name}.")
         return Status.REFUSED
     is_there = False
     for delivery in deliveries:
         row, rejection = ledger.one(cursor, "explain_line", {"file_id": delivery.file_id, "line_number": number})
         received = receive(delivery, name, number, settings)
         screen.print(f"{name} of {delivery.decided}: {delivery.status}, {delivery.rows_read:,} lines read", style="bold")
-        screen.print(fate(delivery, number, received, row, rejection), markup=False, soft_wrap=True)
+        screen.print(fate(delivery, number, received, row, rejection), soft_wrap=True)
         if received.line is not None:
             text = printable(received.line.decode(errors="backslashreplace"))
-            screen.print(f"As received ({received.place}):\n{text}", markup=False, soft_wrap=True)
+            screen.print(f"As received ({received.place}):\n{text}", soft_wrap=True)
         if row:
             made = table("", "column", "stored as")
             for column in COLUMNS:
                 add_row(made, column.name, row[column.name])
-            screen.print(made)
+            show(screen, made)
         screen.print()
         is_there = is_there or received.line is not None or bool(row or rejection)
     return Status.DONE if is_there else Status.REFUSED
@@ -154,6 +158,8 @@ def fate(delivery: Delivery, number: int, received: Received, row: object, rejec
         (number == 1, "is the header."),
         (line is None, f"is not known: the report is neither in a zip in BACKUP_DIR nor in WORK_DIR{received.trouble}."),
         (not is_record(line or b""), "is blank: no record, and not counted."),
+        (delivery.status == "refused", "was not read: the whole report is refused, see its line 1."),
+        (delivery.status == "loaded", "is neither in statistics nor in errors: somebody has deleted it."),
         (True, f"has no fault, but the whole report is {delivery.status}: see its line 1."),
     )
     return f"Line {number} " + next(sentence for holds, sentence in reasons if holds)

@@ -6,7 +6,7 @@ from psycopg2.extensions import cursor
 
 import ledger
 import settings as every_setting
-from console import add_row, console, table
+from console import add_row, console, show, table
 from database import Database, query
 from settings import Settings
 from stage import command_line, own_plain_command
@@ -32,7 +32,10 @@ def show_nights(cursor: cursor, nights: int, settings: Settings) -> None:
     made = table("", *columns, ">rejected", "zip")
     for began, *rest in ledger.rows(cursor, "history_nights", {"nights": nights, "timezone": settings.timezone}):
         add_row(made, f"{began:%Y-%m-%d %H:%M}", *rest)
-    console().print(made if made.rows else "No run yet.")
+    if made.rows:
+        show(console(), made)
+    else:
+        console().print("No run yet.")
 
 
 def show_file(cursor: cursor, name: str, settings: Settings) -> None:
@@ -40,12 +43,12 @@ def show_file(cursor: cursor, name: str, settings: Settings) -> None:
     cursor.execute(query("read_only"))
     events = ledger.rows(cursor, "history_file", {"name": name, "timezone": settings.timezone})
     if not events:
-        console().print(f"The load log does not know {name}.", markup=False)
+        console().print(f"The load log does not know {name}.")
         return
     made = table("", "when", "run", "what happened")
     for when, *rest in events:
         add_row(made, f"{when:%Y-%m-%d %H:%M:%S}", *rest)
-    console().print(made)
+    show(console(), made)
 
 
 if __name__ == "__main__":

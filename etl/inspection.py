@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from rich.text import Text
 
-from console import add_row, console, table
+from console import add_row, console, show, table
 from trouble import StageError, Status
 
 Look = Callable[[], str]  # gives what is good in a few words, or raises StageError
@@ -25,7 +25,7 @@ def inspect(looks: dict[str, Look]) -> int:
             add_row(made, name, Text("FAULT", "bold red"), reason(error), "mend what it names, then look again.")
             problems.append(Status.DISK if isinstance(error, OSError) else Status.BUG)
     screen = console()
-    screen.print(made)
+    show(screen, made)
     screen.print(f"{len(problems) or 'No'} problem{'' if len(problems) == 1 else 's'}.")
     return problems[0] if problems else Status.DONE
 

@@ -116,8 +116,7 @@ def load_report(cursor: cursor, staged: Staged, run: Run, settings: Settings) ->
         if insertion.is_too_faulty(settings.max_error_rate):
             insertion.quarantine()
             manifest = replace(manifest, status="quarantined")
-    if insertion.loaded:
-        cursor.execute(query("campaign_add"), {"file_id": file_id})
+        cursor.execute(query("file_sums"), {"file_id": file_id})
     counts = {
         "file_id": file_id,
         "rows_read": manifest.rows_read,

@@ -54,8 +54,9 @@ class Day(NamedTuple):
 
     day: date
     nights: int  # runs of etl.sh that began on it
-    failed: int  # of these
-    seconds: float | None  # that they took; None: no night, or none that ended
+    done: int  # of these
+    failed: int  # of these; the rest is at work
+    seconds: float | None  # that they took together; None: no night, or none that ended
     files: int
     loaded: int
     duplicate: int
@@ -127,6 +128,7 @@ class Monthly:
     failed: list[Failed]
     gaps: list[Gap]
     backups: list[Backup]
+    durations: list[float]  # seconds of each night
     campaign: Campaign
     first_run: date | None  # None: no run yet
 
@@ -136,18 +138,13 @@ class Monthly:
 
     @property
     def without_files(self) -> list[date]:
-        """Days with a night that found no report."""
-        return [day.day for day in self.days if day.nights and not day.files]
+        """Days with a night that went well and found no report."""
+        return [day.day for day in self.days if day.done and not day.files]
 
     @property
     def without_night(self) -> list[date]:
         """Days since the first run of all on which no night is in the load log."""
         return [day.day for day in self.days if not day.nights and self.first_run and day.day >= self.first_run]
-
-    @property
-    def durations(self) -> list[float]:
-        """Seconds of the days' nights."""
-        return [day.seconds for day in self.days if day.seconds is not None]
 
     @property
     def usual_duration(self) -> float | None:
@@ -173,6 +170,7 @@ def gather(cursor: cursor, month: Month, settings: Settings) -> Monthly:
         [Failed(*row) for row in ledger.rows(cursor, "report_failed", whole)],
         [Gap(*row) for row in ledger.rows(cursor, "report_gaps", whole)],
         [Backup(name, size_of(settings.backup_dir / name)) for (name,) in ledger.rows(cursor, "report_zips", whole)],
+        [seconds for (seconds,) in ledger.rows(cursor, "report_durations", whole)],
         Campaign(*ledger.one(cursor, "report_campaign", whole)),
         ledger.one(cursor, "report_first", whole)[0],
     )

@@ -8,7 +8,6 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -25,6 +24,7 @@ from ledger import Run
 from notice import render
 from settings import Settings, load_sound
 from trouble import StageError, Status
+from workdir import report_names
 
 PATIENCE = 30  # seconds that Postgres gets to answer
 
@@ -110,7 +110,7 @@ def look(run: Run, status: int, journal: Journal, settings: Settings) -> Digest:
         log.info("telling without the load log: %s", error)
     database.close()
     with suppress(OSError):
-        waiting = sum(fnmatchcase(entry.name, settings.report_pattern) for entry in os.scandir(settings.work_dir))
+        waiting = len(list(report_names(settings.work_dir, settings.report_pattern)))
     return Digest(run.id, status, journal, loaded, waiting, settings.expect_files_within_days)
 
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import channels
 from channels import Channel, Notice
-from console import add_row, console, table
+from console import add_row, console, show, table
 from settings import Settings
 from stage import own_command
 from trouble import Status
@@ -35,7 +35,7 @@ def main(settings: Settings) -> Status:
     made = table("", "channel", "test message")
     for name, why in told.items():
         add_row(made, name, why or "delivered")
-    screen.print(made)
+    show(screen, made)
     return Status.SETTINGS if any(told.values()) else Status.DONE
 
 

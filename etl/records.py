@@ -25,6 +25,7 @@ csv.field_size_limit(LINE_LIMIT)
 
 
 Value = str | None | Code  # what a field is stored as, None as NULL; or why it cannot be
+Parser = Callable[[str], Value]
 
 
 class Column(NamedTuple):
@@ -32,7 +33,7 @@ class Column(NamedTuple):
 
     header: str  # as the platform writes it; "" where any name will do
     name: str  # in the statistics table
-    parse: Callable[[str], Value]
+    parse: Parser
 
 
 class Visit(NamedTuple):
@@ -85,9 +86,10 @@ def parse_date(field: str) -> Value:
         return Code.DATE_INVALID
 
 
+@lru_cache(maxsize=1 << 14)
 def parse_required_date(field: str) -> Value:
     """Return a date that must be there."""
-    return parse_date(field) or Code.DATE_MISSING
+    return parse_date.__wrapped__(field) or Code.DATE_MISSING
 
 
 @lru_cache(maxsize=1 << 14)
@@ -119,6 +121,8 @@ COLUMNS = (
     Column("Plataformas", "plataformas", parse_text),
 )
 PARSERS = [column.parse for column in COLUMNS]
+FORGETFUL = [getattr(parse, "__wrapped__", parse) for parse in PARSERS]
+SHORT = 512  # bytes of a line whose fields are worth remembering: longer ones would fill the memory
 CODES = frozenset(Code)
 
 
@@ -142,12 +146,12 @@ def parse_line(line: bytes) -> Visit | list[Fault]:
         return [Fault(Code.LAYOUT_COLUMNS, value=str(error))]
     if len(fields) != len(COLUMNS):
         return [Fault(Code.LAYOUT_COLUMNS, value=f"{len(fields)} fields")]
-    return parse_fields(fields)
+    return parse_fields(fields, PARSERS if len(line) <= SHORT else FORGETFUL)
 
 
-def parse_fields(fields: list[str]) -> Visit | list[Fault]:
+def parse_fields(fields: list[str], parsers: list[Parser]) -> Visit | list[Fault]:
     """Return fifteen fields as a Visit, or every fault found in them, in column order."""
-    values = [parse(field) for parse, field in zip(PARSERS, fields, strict=True)]
+    values = [parse(field) for parse, field in zip(parsers, fields, strict=True)]
     if CODES.isdisjoint(values):
         return Visit(*values)  # type: ignore[arg-type]  # required columns are not None here
     columns = zip(COLUMNS, values, fields, strict=True)

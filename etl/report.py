@@ -11,7 +11,7 @@ from rich.console import Console
 import channels
 import settings as every_setting
 from channels import Notice, Unreached
-from console import add_row, console, table, words
+from console import add_row, console, show, table, words
 from database import Database, query
 from monthly import Month, Monthly, gather
 from notice import TEMPLATES
@@ -36,7 +36,7 @@ def main(arguments: Namespace) -> None:
     if arguments.csv:
         paths += [write_csv(page.with_name(f"{page.stem}-{sheet.name}.csv"), sheet) for sheet in sheets]
     screen = console()
-    show(screen, now, sheets)
+    show_sheets(screen, now, sheets)
     for path in paths:
         screen.print(path, soft_wrap=True)
     if arguments.mail:
@@ -90,17 +90,19 @@ def write_csv(path: Path, sheet: Sheet) -> Path:
     return path
 
 
-def show(screen: Console, month: Monthly, sheets: list[Sheet]) -> None:
+def show_sheets(screen: Console, month: Monthly, sheets: list[Sheet]) -> None:
     """Print the tables."""
-    screen.print(f"Report of {month.month}: {'; '.join(needs(month)) or 'nothing needs a person'}.\n")
+    screen.print(f"Report of {month.month}: {'; '.join(needs(month)) or 'nothing needs a person'}.\n", soft_wrap=True)
     for sheet in sheets:
         if not sheet.rows:
-            screen.print(f"[bold]{sheet.title}[/bold]\n{sheet.empty}\n")
+            screen.print(sheet.title, style="bold")
+            screen.print(sheet.empty + "\n")
             continue
         made = table(sheet.title, *sheet.columns)
         for row in sheet.rows:
             add_row(made, *row)
-        screen.print(made, "")
+        show(screen, made)
+        screen.print()
 
 
 def mail(month: Monthly, sheets: list[Sheet], page: Path, settings: Settings) -> None:
@@ -126,9 +128,11 @@ def mail(month: Monthly, sheets: list[Sheet], page: Path, settings: Settings) ->
 def month_given(text: str) -> Month:
     """Return the month named on the command line."""
     try:
-        return Month.parse(text)
-    except ValueError as error:
+        month = Month.parse(text)
+        _ = month.before, month.end  # the calendar has an edge
+    except (ValueError, OverflowError) as error:
         raise ArgumentTypeError(f"{text!r} is no month; write it as 2013-02") from error
+    return month
 
 
 if __name__ == "__main__":

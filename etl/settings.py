@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from contextlib import suppress
 from datetime import date, datetime
 from io import StringIO
@@ -20,6 +21,7 @@ from trouble import StageError, Status
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIXES = ("SFTP_", "SMTP_", "SLACK_", "MAIL_", "HEALTHCHECK_", "METRICS_", "REPORT_", "BACKUP_")
+ZONE = re.compile(r"(?!localtime$)[A-Za-z]+(/[\w+-]+)*")  # UTC-6, say, is west to Python and east to Postgres
 ALIKE = 0.85  # how alike a stranger's name must be to a setting's to count as misspelt, 0 to 1
 
 
@@ -95,7 +97,7 @@ class Settings(DatabaseSettings):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
-        if tz.gettz(name) is None:
+        if not ZONE.fullmatch(name) or tz.gettz(name) is None:
             raise ValueError("not a time zone; use a name such as America/Mexico_City")
         return name
 
@@ -190,12 +192,12 @@ def is_misspelt(name: str) -> bool:
     """Return whether a name that is no setting looks as if it was meant to be one."""
     if name in OF_CRON:
         return False
-    return name.startswith(PREFIXES) or bool(difflib.get_close_matches(name, KNOWN, 1, ALIKE))
+    return name.startswith(PREFIXES) or name.upper() in KNOWN or bool(difflib.get_close_matches(name, KNOWN, 1, ALIKE))
 
 
 def stranger(name: str) -> str:
     """Return the complaint about a name that no setting has."""
-    alike = difflib.get_close_matches(name, KNOWN, 1)
+    alike = difflib.get_close_matches(name.upper(), KNOWN, 1)
     return f"{name} is no setting" + (f" (did you mean {alike[0]}?)" if alike else "")
 
 

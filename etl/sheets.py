@@ -121,14 +121,14 @@ def share(part: int, whole: int) -> Rate | None:
 
 
 def needs(month: Monthly) -> list[str]:
-    """Return what a person should look at, in sentences."""
+    """Return what a person should look at, in a few words each."""
     refused, quarantined = month.total("refused"), month.total("quarantined")
     open_gaps = [gap.name for gap in month.gaps if not gap.came_later]
     found = {
-        f"{month.total('failed')} nights failed": month.failed,
-        f"on {len(month.without_night)} days no night is in the load log": month.without_night,
-        f"{refused} files refused and {quarantined} quarantined": refused or quarantined,
-        f"{len(open_gaps)} numbers are missing": open_gaps,
-        f"{len(month.missing_backups)} backups are not in BACKUP_DIR": month.missing_backups,
+        f"nights that failed: {month.total('failed')}": month.failed,
+        f"days without a night in the load log: {len(month.without_night)}": month.without_night,
+        f"files refused: {refused}, quarantined: {quarantined}": refused or quarantined,
+        f"numbers missing: {len(open_gaps)}": open_gaps,
+        f"backups that are not in BACKUP_DIR: {len(month.missing_backups)}": month.missing_backups,
     }
-    return [sentence for sentence, there in found.items() if there]
+    return [words for words, there in found.items() if there]

@@ -1,9 +1,8 @@
 """Show on one screen how things stand: the last night and the next, what waits, lock, backup, alert, database."""
 
-import os
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -20,51 +19,66 @@ from remote import Remote
 from settings import Settings
 from stage import command_line, own_plain_command
 from trouble import StageError, Status
+from workdir import report_names
 
 OVERDUE = timedelta(hours=25)  # since the last night began: the next should have begun by then
 KNOWN = {status.value: status for status in Status}
+DAILY = re.compile(r"\s*(\d+)\s+(\d+)\s+\*\s+\*\s+\*\s")  # a crontab line
 NIGHTS = 14  # over which the growth is averaged
 
 
-def ask(settings: Settings, statement: str, **values: Any) -> Any:
-    """Return the one row of a statement that only reads."""
-    database = Database(settings)
-    try:
-        with database.transaction() as cursor:
-            cursor.execute(query("read_only"))
-            return ledger.one(cursor, statement, {"timezone": settings.timezone} | values)
-    finally:
+class LoadLog:
+    """What the load log knows, asked once: a server that is gone is waited for once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._rows: dict[str, Any] = {}
+        self._trouble: StageError | None = None
+        database = Database(settings)
+        try:
+            with database.transaction() as cursor:
+                cursor.execute(query("read_only"))
+                for name in ("run", "lock", "backup", "database"):
+                    self._rows[name] = ledger.one(cursor, f"status_{name}", {"timezone": settings.timezone, "nights": NIGHTS})
+        except StageError as error:
+            self._trouble = error
         database.close()
 
+    def __getitem__(self, name: str) -> Any:
+        """Return the row of a ``status_`` statement, None without one; raise StageError if Postgres could not be asked."""
+        if self._trouble:
+            raise self._trouble
+        return self._rows[name]
 
-def last_run(settings: Settings) -> str:
+
+def last_run(settings: Settings, log: LoadLog) -> str:
     """Tell how the last night ended."""
-    found = ask(settings, "status_run")
-    if found is None:
+    if log["run"] is None:
         raise StageError(Status.REFUSED, "no night yet.", "bash etl/etl.sh runs one.")
-    _, began, status, exit_status, seconds, ago, files, lines = found
+    began, status, exit_status, seconds, ago, files, lines = log["run"]
+    if status == "running" and log["lock"] is None:
+        status = "crashed"  # the next run will enter it
     said = f"{began:%Y-%m-%d %H:%M}: {status}" + (f" in {seconds:.1f} s" if seconds is not None else "")
     said += f", {files:,} files, {lines:,} lines"
     if status == "crashed" or exit_status:
         ended = "" if exit_status is None else f", status {exit_status}"
-        raise StageError(KNOWN.get(exit_status, Status.BUG), said + ended + ".", "see logs/etl.log.")
+        raise StageError(KNOWN.get(exit_status, Status.BUG), said + ended + ".", f"see {settings.log_dir}/etl.log.")
     if ago > OVERDUE.total_seconds():
         raise StageError(Status.REFUSED, f"{said}; none for {ago / 3600:,.0f} hours.", "does cron run?")
     return said
 
 
-def next_run(settings: Settings) -> str:
+def next_run(settings: Settings, _: LoadLog) -> str:
     """Tell when cron starts the next night."""
     line = cron(settings)
-    minute, hour, *days = line.split()[:5]
-    if days != ["*"] * 3 or not (minute.isdecimal() and hour.isdecimal()):
+    if not (found := DAILY.match(line)):
         return line
+    minute, hour = found.groups()
     now = datetime.now().astimezone()
     then = now.replace(hour=int(hour), minute=int(minute), second=0, microsecond=0)
     return f"{then + timedelta(days=then <= now):%Y-%m-%d %H:%M %Z}"
 
 
-def at_source(settings: Settings) -> str:
+def at_source(settings: Settings, _: LoadLog) -> str:
     """Count what waits on the server."""
     remote = Remote(settings)
     try:
@@ -75,41 +89,41 @@ def at_source(settings: Settings) -> str:
     return f"{len(waiting) + len(refused):,} files, {words(sum(source.size for source in waiting))} bytes"
 
 
-def in_work(settings: Settings) -> str:
+def in_work(settings: Settings, _: LoadLog) -> str:
     """Count what waits in the work directory."""
     try:
-        entries = list(os.scandir(settings.work_dir))
+        names = list(report_names(settings.work_dir, settings.report_pattern))
     except FileNotFoundError:
-        return "0 files"
-    sizes = [entry.stat().st_size for entry in entries if fnmatchcase(entry.name, settings.report_pattern)]
+        names = []
+    sizes = [size_of(settings.work_dir / name) or 0 for name in names]  # a night at work may clear one away
     return f"{len(sizes):,} files, {words(sum(sizes))} bytes"
 
 
-def lock(settings: Settings) -> str:
+def lock(settings: Settings, log: LoadLog) -> str:
     """Tell whether a run is at work, and for how long."""
-    found = ask(settings, "status_lock")
-    if found is None:
+    if log["lock"] is None:
         return "free"
-    run_id, seconds = found
+    run_id, seconds = log["lock"]
+    if run_id is None:
+        return "held by a run that is not in the load log yet"
     said = f"held by run {run_id} for {seconds / 60:,.0f} minutes"
     if seconds > settings.lock_alert_hours * 3600:
         raise StageError(Status.LOCKED, said + ".", "does that run hang?")
     return said
 
 
-def backup(settings: Settings) -> str:
+def backup(settings: Settings, log: LoadLog) -> str:
     """Tell of the last zip."""
-    found = ask(settings, "status_backup")
-    if found is None:
+    if log["backup"] is None:
         return "none yet"
-    name, when = found
+    name, when = log["backup"]
     size = size_of(settings.backup_dir / name)
     if size is None:
         raise StageError(Status.DISK, f"{name} is not in {settings.backup_dir}.", "make verify-backups looks at all of them.")
     return f"{name} of {when:%Y-%m-%d %H:%M}, {size:,} bytes"
 
 
-def alert(settings: Settings) -> str:
+def alert(settings: Settings, _: LoadLog) -> str:
     """Tell what people were last told, and whether it was heard."""
     alerts = Alerts.read(settings.log_dir)
     if alerts.unreached:
@@ -121,13 +135,13 @@ def alert(settings: Settings) -> str:
     return f"{when:%Y-%m-%d %H:%M}: {alerts.last_alert}"
 
 
-def database(settings: Settings) -> str:
+def database(_: Settings, log: LoadLog) -> str:
     """Tell the database's size and growth."""
-    size, growth = ask(settings, "status_database", nights=NIGHTS)
+    size, growth = log["database"]
     return f"{size:,} bytes" + ("" if growth is None else f", {growth:+,} a night")
 
 
-LOOKS: dict[str, Callable[[Settings], str]] = {
+LOOKS: dict[str, Callable[[Settings, LoadLog], str]] = {  # each gives what is good in a few words, or raises StageError
     "last night": last_run,
     "next night": next_run,
     "on the server": at_source,
@@ -142,7 +156,8 @@ LOOKS: dict[str, Callable[[Settings], str]] = {
 def main() -> int:
     """Print the table; return the first problem's status."""
     settings = every_setting.load(Settings)
-    return inspect({name: partial(look, settings) for name, look in LOOKS.items()})
+    log = LoadLog(settings)
+    return inspect({name: partial(look, settings, log) for name, look in LOOKS.items()})
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ class WorkDir:
 
     def reports(self) -> list[Report]:
         """Return every whole report, in natural order."""
-        return [Report(self.root / name) for name in sorted(self._names(), key=natural)]
+        return [Report(self.root / name) for name in sorted(report_names(self.root, self._pattern), key=natural)]
 
     def report(self, name: str) -> Report:
         """Return the report of that name, which need not exist yet."""
@@ -107,11 +107,13 @@ class WorkDir:
         else:
             (self.root / ".left").unlink(missing_ok=True)
 
-    def _names(self) -> Iterator[str]:
-        with os.scandir(self.root) as entries:
-            for entry in entries:
-                if fnmatchcase(entry.name, self._pattern) and entry.name[0] != "." and entry.is_file(follow_symlinks=False):
-                    yield entry.name
+
+def report_names(folder: Path, pattern: str) -> Iterator[str]:
+    """Yield the names of the whole reports in a folder, in no order."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if fnmatchcase(entry.name, pattern) and entry.name[0] != "." and entry.is_file(follow_symlinks=False):
+                yield entry.name
 
 
 def refuse_foreign(folder: Path) -> None:

@@ -1,4 +1,5 @@
--- Everything that happened to reports named %(name)s, in time order. Reads load_file, load_gap and errors.
+-- Everything that happened to reports named %(name)s, in time order; with the run where the load log keeps it.
+-- Reads load_file, load_gap and errors.
 with delivery as (
     select * from load_file where name = %(name)s
 )
@@ -8,7 +9,7 @@ from (
     from load_gap
     where name = %(name)s
     union all
-    select first_seen_at, run_id,
+    select first_seen_at, null,
            'pulled: ' || bytes || ' bytes, sha256 ' || left(sha256, 12) || ', time at the source '
                || to_char(source_mtime at time zone %(timezone)s, 'YYYY-MM-DD HH24:MI:SS'), id, 1
     from delivery
@@ -26,11 +27,11 @@ from (
                   end, id, 2
     from delivery d
     union all
-    select archived_at, run_id, 'archived: ' || archive_name, id, 3
+    select archived_at, null, 'archived: ' || archive_name, id, 3
     from delivery
     where archived_at is not null
     union all
-    select source_deleted_at, run_id, 'gone from the source', id, 4
+    select source_deleted_at, null, 'gone from the source', id, 4
     from delivery
     where source_deleted_at is not null
 ) as event (happened_at, run_id, what, file_id, step)

@@ -2,12 +2,13 @@
 -- run began, in %(timezone)s. Reads load_run and load_file.
 with run as (
     select id, (started_at at time zone %(timezone)s)::date as day, script = 'etl' as is_night,
-           status in ('failed', 'crashed') as is_bad, extract(epoch from finished_at - started_at) as seconds
+           status, extract(epoch from finished_at - started_at) as seconds
     from load_run
     where started_at >= %(first)s::timestamp at time zone %(timezone)s
       and started_at < %(end)s::timestamp at time zone %(timezone)s
 ), night as (
-    select day, count(*) as nights, count(*) filter (where is_bad) as failed, sum(seconds) as seconds
+    select day, count(*) as nights, count(*) filter (where status = 'done') as done,
+           count(*) filter (where status in ('failed', 'crashed')) as failed, sum(seconds) as seconds
     from run
     where is_night
     group by day
@@ -23,11 +24,12 @@ with run as (
     join load_file f on f.run_id = run.id
     group by day
 )
-select day::date, coalesce(nights, 0), coalesce(failed, 0), seconds::float, coalesce(files, 0), coalesce(loaded, 0),
+select day, coalesce(nights, 0), coalesce(done, 0), coalesce(failed, 0), seconds::float, coalesce(files, 0), coalesce(loaded, 0),
        coalesce(duplicate, 0), coalesce(refused, 0), coalesce(quarantined, 0), coalesce(rows_read, 0)::bigint,
        coalesce(rows_loaded, 0)::bigint, coalesce(rows_rejected, 0)::bigint, coalesce(visitors_new, 0)::bigint,
        coalesce(visitors_updated, 0)::bigint
-from generate_series(%(first)s::date, %(end)s::date - 1, interval '1 day') as day
+from generate_series(0, %(end)s::date - %(first)s::date - 1) as n
+cross join lateral (select %(first)s::date + n as day) as calendar  -- dates only: some midnights do not exist
 left join night using (day)
 left join file using (day)
 order by day;

@@ -1,10 +1,9 @@
 -- Reject codes of the reports of the days from %(first)s up to %(end)s, the most frequent first. A line with two codes counts
--- under both. Reads load_run, load_file and errors.
-select code, count(*)
+-- under both. Reads load_run, load_file and load_reject.
+select code, sum(lines)::bigint
 from load_run r
 join load_file f on f.run_id = r.id
-join errors e on e.file_id = f.id
-cross join unnest(e.codes) as code
+join load_reject on file_id = f.id
 where r.started_at >= %(first)s::timestamp at time zone %(timezone)s
   and r.started_at < %(end)s::timestamp at time zone %(timezone)s
 group by code

@@ -157,6 +157,7 @@ create index statistics_email on statistics (email);
 insert into errors
 select n / 1000, n % 1000, '{email-invalid}', 'email-invalid: email: not a valid e-mail address', 'nobody,,,,'
 from generate_series(1000, 200999) n;
+insert into load_reject select file_id, 'email-invalid', count(*) from errors group by 1;
 insert into load_campaign
 select fecha_envio::date, file_id, count(*), 0, 0, 0, 0 from statistics group by 1, 2;
 insert into visitor

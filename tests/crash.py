@@ -37,6 +37,7 @@ TABLES = (
     "select f.name, to_jsonb(s) - 'file_id' from statistics s join load_file f on f.id = s.file_id order by 1, line_number",
     "select f.name, to_jsonb(e) - 'file_id' from errors e join load_file f on f.id = e.file_id order by 1, line_number",
     "select f.name, to_jsonb(c) - 'file_id' from load_campaign c join load_file f on f.id = c.file_id order by 1, send_date",
+    "select f.name, code, lines from load_reject join load_file f on f.id = file_id order by 1, 2",
     "select name from load_gap order by name",
     "select name, sha256, bytes, source_mtime, status, name_reused, rows_read, rows_loaded, rows_rejected,"
     " visitors_new + visitors_updated, archived_at is not null, source_deleted_at is not null from load_file order by name",

@@ -170,6 +170,11 @@ class Forty:
             began,
             None if seconds is None else began + timedelta(seconds=seconds),
         )
+        self.night.sql(
+            "update load_file set first_seen_at = %s, loaded_at = %s, archived_at = %s, source_deleted_at = %s"
+            " where run_id = (select id from load_run order by id desc limit 1)",
+            *[began + timedelta(seconds=step) for step in range(4)],
+        )
         sleep(1 if seconds is None else 0)  # ids are by the second
 
     def count(self, told: Told, name: str, content: bytes, fate: str) -> None:
@@ -249,7 +254,7 @@ class Forty:
             "visitors updated": sum(day.updated for day in days),
             "nights": sum(day.nights for day in days),
             "nights failed": sum(day.failed for day in days),
-            "nights without files": sum(day.nights > 0 and not day.statuses for day in days),
+            "nights without files": sum(day.nights > day.failed and not day.statuses for day in days),
             "days without a night": self.silent(year, number) + sum(not day.nights for day in days),
             "night's duration, median seconds": seconds[half] if len(seconds) % 2 else sum(seconds[half - 1 : half + 1]) / 2,
             "night's duration, longest seconds": seconds[-1],

@@ -73,8 +73,7 @@ class Loader:
 
     def forget(self) -> None:
         """Start over."""
-        execute(
-            self.database, "truncate visitor, statistics, errors, load_gap, load_campaign, load_file, load_run, visitor_basis"
-        )
+        tables = "visitor, visitor_basis, statistics, errors, load_gap, load_campaign, load_reject, load_file, load_run"
+        execute(self.database, f"truncate {tables}")
         for path in (self.folder / "bckp").glob("*.zip"):
             path.unlink()

@@ -1,5 +1,6 @@
 """explain and history: what became of a line, what made a counter, what happened to a report."""
 
+import os
 import re
 import subprocess
 
@@ -7,10 +8,10 @@ import psycopg2
 import pytest
 
 from database import query
-from parts import Night, execute, line, report
+from parts import ROOT, Night, line, report
 
 FAULTY = line(envio="31/02/2013 10:00")
-NO_HEADER = b"not a report\n"
+NO_HEADER = b"not a report\nsecond line\n"
 QUARANTINED = report(line("q@example.com"), FAULTY, FAULTY, FAULTY)
 VISITS = report(line(), line(envio="09/01/2013 18:30"), b"\r\n", FAULTY, line("bea@example.com"))
 OLD = report(line("ana@example.com", "31/12/2012 18:30"))
@@ -93,6 +94,7 @@ def test_nobody(past: Night, address: str) -> None:
         ("report_4.txt", 3, ["Line 3 is rejected: date-invalid"]),
         ("report_4.txt", 1, ["Line 1 stands for the whole report, which is quarantined: error-rate"]),
         ("report_5.txt", 1, ["Line 1 stands for the whole report, which is refused: layout-header", "not a report"]),
+        ("report_5.txt", 2, ["Line 2 was not read: the whole report is refused", "second line"]),
         ("report_1.txt", 2, ["loaded, 1 lines read Line 2 is loaded.", "duplicate, 0 lines read Line 2 was not"]),
     ],
 )  # fmt: skip
@@ -127,6 +129,32 @@ def test_a_line_whose_zip_is_gone_or_damaged(past: Night) -> None:
         path.unlink()
     done = past.run("explain.py", "--file", "report_2.txt", "--line", "4")
     assert "Line 4 is not known: the report is neither in a zip in BACKUP_DIR nor in WORK_DIR." in said(done)
+
+
+def test_a_line_that_somebody_has_deleted(past: Night) -> None:
+    past.sql("delete from statistics where email = 'bea@example.com'")
+    done = past.run("explain.py", "--file", "report_2.txt", "--line", "6")
+    assert "Line 6 is neither in statistics nor in errors: somebody has deleted it." in said(done)
+
+
+def test_a_line_is_shown_as_it_came(night: Night) -> None:
+    """Not as rich's markup and emoji codes."""
+    odd = line().replace(b"-,-,-,-\r\n", b'-,"2001:db8:a:1::5,fe80:b:2::1",[red]x[/red],:100:\r\n')
+    night.deliver("report_[a].txt", report(odd))
+    assert night.run().returncode == 0
+    done = night.run("explain.py", "--file", "report_[a].txt", "--line", "2")
+    assert odd.decode().rstrip() in done.stdout
+    assert done.stdout.startswith("report_[a].txt of ")
+
+
+def test_through_make(past: Night) -> None:
+    """Odd values reach the script as they are; the environment's EMAIL, which git has, does not."""
+    asked = {"FILE": "report_'2;$(touch x)`.txt", "LINE": "2"}
+    given = [f"{name}={value.replace('$', '$$')}" for name, value in asked.items()]
+    environment = past.environment(EMAIL="me@example.org", ENV_FILE="/dev/null") | {"PATH": os.environ["PATH"]}
+    command = ["make", "-s", "explain", *given]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == f"The load log does not know {asked['FILE']}.\n", done.stderr
 
 
 def test_a_line_before_its_report_is_zipped(night: Night) -> None:
@@ -189,4 +217,3 @@ def test_nothing_is_written_and_nothing_is_waited_for(past: Night) -> None:
             assert done.stderr == ""
             assert done.returncode in ((0,) if script != "status.py" else (0, 2, 3)), done.stdout
         load.rollback()
-    assert execute(past.settings["DATABASE_URL"], "select count(*) from errors where file_id = 99") == [(0,)]

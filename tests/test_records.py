@@ -220,3 +220,11 @@ def test_message_names_every_fault_and_no_mailbox() -> None:
 )
 def test_rejected_lines_can_be_stored(line: bytes, stored: str) -> None:
     assert storable(line) == stored
+
+
+def test_long_fields_are_not_remembered() -> None:
+    """They would fill the memory."""
+    before = parse_date.cache_info().currsize
+    for number in range(5):
+        assert isinstance(parse_line(joined(c5=f"{number}" * 900, c6=f"{number}" * 900)), list)
+    assert parse_date.cache_info().currsize == before

@@ -74,7 +74,8 @@ def test_figures(forty: Forty, month: str) -> None:
 def test_days(forty: Forty, month: str) -> None:
     expected = [
         [
-            str(day.day), str(day.nights), str(day.failed), written(day.seconds), str(day.statuses.total()),
+            str(day.day), str(day.nights), str(day.nights - day.failed), str(day.failed),
+            written(day.seconds), str(day.statuses.total()),
             *(str(day.statuses[status]) for status in ("loaded", "duplicate", "refused", "quarantined")),
             str(day.read), str(day.loaded), str(day.read - day.loaded),
         ]
@@ -82,7 +83,7 @@ def test_days(forty: Forty, month: str) -> None:
     ]  # fmt: skip
     found = sheet(forty, month, "days")
     assert found[: len(expected)] == expected
-    assert all(row[1:] == ["0", "0", "", *["0"] * 8] for row in found[len(expected) :])
+    assert all(row[1:] == ["0", "0", "0", "", *["0"] * 8] for row in found[len(expected) :])
 
 
 @pytest.mark.parametrize("month", MONTHS)
@@ -113,7 +114,7 @@ def test_nights_and_gaps(forty: Forty, month: str) -> None:
     assert silent == [
         (str(day.day), "no files came" if day.nights else "no night in the load log")
         for day in days
-        if not day.nights or not day.statuses
+        if not day.nights or (not day.failed and not day.statuses)
     ]
     came = {name for (name,) in forty.night.sql("select name from load_file")}
     names = sorted((name for day in days for name in day.gaps), key=lambda name: int(name[7:-4]))
@@ -142,7 +143,18 @@ def test_page_and_terminal_say_the_same(forty: Forty, month: str) -> None:
 
 def test_what_needs_a_person_comes_first(forty: Forty) -> None:
     page = (forty.night.logs / "report-2012-12.html").read_text()
-    assert re.findall(r'class="need">([^<]*)<', page)[:2] == ["2 nights failed", "on 1 days no night is in the load log"]
+    assert re.findall(r'class="need">([^<]*)<', page)[:2] == [
+        "nights that failed: 2",
+        "days without a night in the load log: 1",
+    ]
+
+
+def hosts(chromium: str, folder: Path, address: str, options: list[str]) -> set[str]:
+    """The hosts that the browser asks for something as it shows a page without a complaint."""
+    command = [chromium, *options, f"--log-net-log={folder}/net.json", "--enable-logging=stderr", "--dump-dom", address]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert ":CONSOLE" not in done.stderr or "127.0.0.1:9" in done.stderr
+    return set(re.findall(r'"url":"https?://([^/"]+)', (folder / "net.json").read_text()))
 
 
 @pytest.mark.parametrize("width", [400, 1400])
@@ -151,12 +163,11 @@ def test_in_a_browser(forty: Forty, tmp_path: Path, width: int) -> None:
     page = (forty.night.logs / "report-2012-12.html").read_text()
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", f"--user-data-dir={tmp_path}/profile"]
     (as_it_is := tmp_path / "page.html").write_text(page)
-    watched = [f"--log-net-log={tmp_path}/net.json", "--enable-logging=stderr", "--dump-dom"]
-    command = [chromium, *options, *watched, as_it_is.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert ":CONSOLE" not in done.stderr
-    requests = set(re.findall(r'"url":"(\w+:[^"]*)"', (tmp_path / "net.json").read_text()))
-    assert not [url for url in requests if str(tmp_path) in url or "report" in url]  # files are not on the net
+    blank = hosts(chromium, tmp_path, "about:blank", options)
+    assert hosts(chromium, tmp_path, as_it_is.as_uri(), options) <= blank
+    leaky = re.sub(r"<meta http-equiv[^>]*>", "", page).replace("</body>", '<img src="http://127.0.0.1:9/x"></body>')
+    (tmp_path / "leaky.html").write_text(leaky)
+    assert hosts(chromium, tmp_path, (tmp_path / "leaky.html").as_uri(), options) - blank == {"127.0.0.1:9"}  # it would be seen
     assert not re.search(r"(src|href)=|url\((?!#)|@import|<script|<link", page.replace('xlink:href="#', ""))
     # The same page, measured by a script of ours, which its policy would not let run.
     script = """<script>
@@ -191,7 +202,7 @@ def test_mail(forty: Forty) -> None:
         done = forty.night.run("report.py", "--month", "2013-01", "--mail", **settings)
     assert done.returncode == 0, done.stderr
     (message,) = mail.received
-    assert str(message["Subject"]).startswith("[visitas] Report of 2013-01: 1 nights failed; ")
+    assert str(message["Subject"]).startswith("[visitas] Report of 2013-01: nights that failed: 1; ")
     (page,) = message.iter_attachments()
     assert page.get_filename() == "report-2013-01.html"
     assert "<svg" in page.get_content()
@@ -215,10 +226,26 @@ def test_last_month_is_the_default(forty: Forty) -> None:
     assert "Report of " + made.stem[7:] in done.stdout
 
 
-def test_a_month_that_is_none(forty: Forty) -> None:
-    done = forty.night.run("report.py", "--month", "February")
+@pytest.mark.parametrize("month", ["February", "2013-13", "0001-01", "9999-12", ""])
+def test_a_month_that_is_none(forty: Forty, month: str) -> None:
+    done = forty.night.run("report.py", "--month", month)
     assert done.returncode == 2
-    assert "'February' is no month; write it as 2013-02" in done.stderr
+    assert f"{month!r} is no month; write it as 2013-02" in done.stderr
+
+
+def test_a_month_that_has_not_begun(forty: Forty) -> None:
+    done = forty.night.run("report.py", "--month", "2099-01")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "No night yet." in done.stdout
+
+
+def test_the_session_zone_does_not_matter(forty: Forty) -> None:
+    """In Santiago the midnight of 2019-09-08 does not exist; in Kiritimati it is another day."""
+    shown = [
+        forty.night.run("report.py", "--month", "2012-12", PGTZ=zone).stdout
+        for zone in ("UTC", "America/Santiago", "Pacific/Kiritimati")
+    ]
+    assert len(set(shown)) == 1
 
 
 def test_a_backup_that_is_gone(forty: Forty) -> None:
@@ -226,7 +253,7 @@ def test_a_backup_that_is_gone(forty: Forty) -> None:
     away = path.rename(path.with_suffix(".away"))
     done = forty.night.run("report.py", "--month", "2012-12", LOG_DIR=str(forty.night.folder / "other"))
     away.rename(path)
-    assert "1 backups are not in BACKUP_DIR" in done.stdout
+    assert "backups that are not in BACKUP_DIR: 1" in done.stdout
 
 
 def test_history(forty: Forty) -> None:

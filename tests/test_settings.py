@@ -87,6 +87,20 @@ def test_folders_are_apart(environment: pytest.MonkeyPatch) -> None:
     assert "WORK_DIR and BACKUP_DIR must be two folders" in complaint()
 
 
+def test_small_letters_are_no_setting(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("delete_source", "false")
+    assert "delete_source is no setting (did you mean DELETE_SOURCE?)" in complaint()
+
+
+@pytest.mark.parametrize("zone", ["UTC-6", "localtime", "/usr/share/zoneinfo/UTC", ""])
+def test_zones_that_mean_something_else_to_postgres(environment: pytest.MonkeyPatch, zone: str) -> None:
+    environment.setenv("TIMEZONE", zone)
+    if zone:
+        assert "TIMEZONE: not a time zone" in complaint()
+    else:
+        assert settings.load(Settings).timezone == "America/Mexico_City"
+
+
 def test_names_of_cron_are_not_ours(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("MAILTO", "ops@example.com")
     assert settings.load(Settings)

@@ -25,7 +25,25 @@ select fecha_envio::date, file_id, count(*), count(*) filter (where badmail = 'H
 from statistics
 group by fecha_envio::date, file_id;
 
+create table load_reject (
+    file_id  integer not null,
+    code     text not null,
+    lines    integer not null,
+    primary key (file_id, code)
+);
+comment on table load_reject is 'How often each reject code occurs in a file; written with the file. A line with two codes counts under both.';
+comment on column load_reject.file_id is 'The file, see load_file.id.';
+comment on column load_reject.code is 'Reject code; the README lists them.';
+comment on column load_reject.lines is 'Lines of errors with this code.';
+
+insert into load_reject
+select file_id, code, count(*)
+from errors
+cross join unnest(codes) as code
+group by file_id, code;
+
 create index load_file_run on load_file (run_id);
+create index load_file_archived on load_file (archived_at);
 
 alter table load_run add column database_bytes bigint;
 comment on column load_run.database_bytes is 'Size of the database when the run ended; NULL while it runs, if it crashed, and before this was kept.';
