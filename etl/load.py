@@ -17,7 +17,7 @@ from stage import own_process
 from trouble import StageError, Status
 from workdir import Report, WorkDir, natural
 
-LANES = 3  # connections that load at the same time; one may wait for a sync
+LANES = 2  # connections that load at the same time
 NAMED = 10  # missing reports in a message
 
 log = logging.getLogger("etl.load")

@@ -1,6 +1,7 @@
 """Report a month of the load log: a page that needs nothing else, the same figures as tables here, by mail, and as CSV."""
 
 import csv
+import io
 import socket
 from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
@@ -34,7 +35,7 @@ def main(arguments: Namespace) -> None:
     page = settings.log_dir / f"report-{month}.html"
     paths = [write(page, render(now, sheets, settings, charts_of(now)))]
     if arguments.csv:
-        paths += [write_csv(page.with_name(f"{page.stem}-{sheet.name}.csv"), sheet) for sheet in sheets]
+        paths += [write(page.with_name(f"{page.stem}-{sheet.name}.csv"), as_csv(sheet)) for sheet in sheets]
     screen = console()
     show_sheets(screen, now, sheets)
     for path in paths:
@@ -81,13 +82,13 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def write_csv(path: Path, sheet: Sheet) -> Path:
-    """Write a table as CSV, figures as computers read them, and return its path."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(column.removeprefix(">") for column in sheet.columns)
-        writer.writerows([round(cell, 4) if isinstance(cell, float) else cell for cell in row] for row in sheet.rows)
-    return path
+def as_csv(sheet: Sheet) -> str:
+    """Return a table as CSV, figures as computers read them."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(column.removeprefix(">") for column in sheet.columns)
+    writer.writerows([round(cell, 4) if isinstance(cell, float) else cell for cell in row] for row in sheet.rows)
+    return text.getvalue()
 
 
 def show_sheets(screen: Console, month: Monthly, sheets: list[Sheet]) -> None:
