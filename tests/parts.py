@@ -47,9 +47,9 @@ class Postgres:
         """Return the address of one of its databases."""
         return self.url.replace("/postgres?", f"/{name}?")
 
-    def create(self, name: str) -> str:
-        """Make a database with an empty schema and return its address."""
-        execute(self.url, f"create database {name} template {TEMPLATE}")
+    def create(self, name: str, template: str = TEMPLATE) -> str:
+        """Make a database with an empty schema, or as a copy of another, and return its address."""
+        execute(self.url, f"create database {name} template {template}")
         return self.address(name)
 
     def drop(self, name: str) -> None:
