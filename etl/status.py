@@ -22,7 +22,7 @@ from trouble import StageError, Status
 from workdir import report_names
 
 OVERDUE = timedelta(hours=25)  # since the last night began: the next should have begun by then
-KNOWN = {status.value: status for status in Status}
+BY_VALUE = {status.value: status for status in Status}
 DAILY = re.compile(r"\s*(\d+)\s+(\d+)\s+\*\s+\*\s+\*\s")  # a crontab line
 NIGHTS = 14  # over which the growth is averaged
 
@@ -61,7 +61,7 @@ def last_run(settings: Settings, log: LoadLog) -> str:
     said += f", {files:,} files, {lines:,} lines"
     if status == "crashed" or exit_status:
         ended = "" if exit_status is None else f", status {exit_status}"
-        raise StageError(KNOWN.get(exit_status, Status.BUG), said + ended + ".", f"see {settings.log_dir}/etl.log.")
+        raise StageError(BY_VALUE.get(exit_status, Status.BUG), said + ended + ".", f"see {settings.log_dir}/etl.log.")
     if ago > OVERDUE.total_seconds():
         raise StageError(Status.REFUSED, f"{said}; none for {ago / 3600:,.0f} hours.", "does cron run?")
     return said
