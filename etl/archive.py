@@ -7,9 +7,8 @@ from pathlib import Path
 import ledger
 from backups import ZIP_NAME, flaws, write_zip
 from database import Database
-from lanes import side_by_side
 from ledger import Entry, Run
-from outage import Outage, retrying
+from outage import retrying
 from progress import progress
 from settings import Settings
 from stage import own_process
@@ -78,32 +77,32 @@ def clear(database: Database, work: WorkDir, settings: Settings) -> Status:
     if not archived:
         say_cleared(gone)
         return Status.DONE
-    from remote import Remote, Source  # noqa: PLC0415 - a night without files does not wait for the import of paramiko
+    from remote import Remote, Source, groups  # noqa: PLC0415 - a night without files does not wait for the import of paramiko
 
-    def clear_safely(lane: Remote, entry: Entry) -> Status:
-        try:
-            if settings.delete_source:
-                deleted = retrying(settings.retry_seconds)(lane.delete, Source(entry.name, entry.bytes, entry.mtime))
-                log.info("cleared %s deleted_at_source=%s", entry.name, deleted)
-        except Outage:
-            raise
-        except StageError as error:  # this file only: the others go on
-            log.error("%s: %s", entry.name, error)
-            return error.status
-        if is_here(entry, work):
-            work.report(entry.name).remove()
-        gone.append(entry)
-        return Status.DONE
-
-    lanes = Remote(settings).lanes(len(archived) if settings.delete_source else 0)
+    status = Status.DONE
+    remote = Remote(settings)
     try:
-        return max(side_by_side(lanes, clear_safely, archived), default=Status.DONE)
+        for group in groups(archived):
+            sources = {entry: Source(entry.name, entry.bytes, entry.mtime) for entry in group}
+            deleted: dict[Source, bool | StageError] = {}
+            if settings.delete_source:
+                deleted = retrying(settings.retry_seconds)(remote.delete, list(sources.values()))
+            for entry, source in sources.items():
+                outcome = deleted.get(source, False)
+                if isinstance(outcome, StageError):  # this file only: the others go on
+                    log.error("%s: %s", entry.name, outcome)
+                    status = outcome.status
+                    continue
+                log.info("cleared %s deleted_at_source=%s", entry.name, outcome)
+                if is_here(entry, work):
+                    work.report(entry.name).remove()
+                gone.append(entry)
+        return status
     finally:
         if settings.delete_source and gone:
             synced(work.root)  # a name that came back after a power cut would look like a new delivery
             database.run(ledger.set_source_deleted, gone)
-        for lane in lanes:
-            lane.close()
+        remote.close()
         say_cleared(gone)
 
 

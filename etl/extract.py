@@ -3,15 +3,17 @@
 import logging
 import os
 import time
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import ledger
 from database import Database
-from lanes import side_by_side
 from ledger import Run
 from outage import Outage, retrying
 from progress import advance, progress
-from remote import Changed, Remote, Source
+from remote import Changed, Remote, Source, groups
 from settings import Settings
 from stage import own_process
 from trouble import StageError, Status
@@ -34,21 +36,11 @@ def main(settings: Settings, run: Run) -> Status:
     here = [source for source in sources if is_here(source, work.report(source.name).path)]
     ready.sort(key=lambda source: natural(source.name))
 
-    def pull_safely(lane: Remote, source: Source) -> Status:
-        try:
-            retrying(settings.retry_seconds)(pull, lane, source, work)
-        except Outage:
-            raise
-        except StageError as error:  # this file only: the others go on
-            log.error("%s: %s", source.name, error)
-            return error.status
-        return Status.DONE
-
-    lanes = remote.lanes(len(ready))
+    status = Status.DONE
     with progress("extract", sum(source.size for source in ready)):
-        status = max(side_by_side(lanes, pull_safely, ready), default=Status.DONE)
-    for lane in lanes:
-        lane.close()
+        for group in groups(ready):
+            status = max(status, retrying(settings.retry_seconds)(pull, remote, group, work))
+    remote.close()
     missing = [source.name for source in sources if not work.report(source.name).path.exists()]
     work.leave(missing)
     synced(work.root)
@@ -98,23 +90,39 @@ def is_ready(source: Source, path: Path, settings: Settings) -> bool:
     return age >= settings.min_age_seconds
 
 
-def pull(remote: Remote, source: Source, work: WorkDir) -> None:
-    """Pull one file, or leave it if it is not what was listed any more.
+def pull(remote: Remote, sources: Sequence[Source], work: WorkDir) -> Status:
+    """Pull those files that are not here yet; what is wrong with one stops no other."""
+    status = Status.DONE
+    waiting = [source for source in sources if not is_here(source, work.report(source.name).path)]
+    for source, blocks in groupby(remote.read(waiting), itemgetter(0)):
+        try:
+            save((block for _, block in blocks), source, work.report(source.name).path)
+        except Outage:
+            raise
+        except Changed as reason:
+            log.warning("left %s for the next run: %s", source.name, reason)
+        except StageError as error:
+            log.error("%s: %s", source.name, error)
+            status = error.status
+        else:
+            log.info("pulled %s bytes=%d", source.name, source.size)
+    return status
+
+
+def save(blocks: Iterable[bytes | Changed | StageError], source: Source, path: Path) -> None:
+    """Write a file that is good to the end, or raise what it ends in.
 
     It keeps its time at the source: size and time tell later whether the source still is this file.
     """
-    try:
-        with written(work.report(source.name).path) as file:
-            for block in remote.read(source):
-                file.write(block)
-                advance(len(block))
-            file.flush()
-            os.utime(file.fileno(), (source.mtime, source.mtime))
-            os.fsync(file.fileno())
-    except Changed as reason:
-        log.warning("left %s for the next run: %s", source.name, reason)
-    else:
-        log.info("pulled %s bytes=%d", source.name, source.size)
+    with written(path) as file:
+        for block in blocks:
+            if isinstance(block, Exception):
+                raise block
+            file.write(block)
+            advance(len(block))
+        file.flush()
+        os.utime(file.fileno(), (source.mtime, source.mtime))
+        os.fsync(file.fileno())
 
 
 if __name__ == "__main__":

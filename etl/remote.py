@@ -1,30 +1,30 @@
 """The SFTP server: the one door to it."""
 
-import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from itertools import groupby
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import paramiko
 from paramiko.auth_strategy import AuthFailure
+from paramiko.sftp import CMD_ATTRS, CMD_CLOSE, CMD_HANDLE, CMD_LSTAT, CMD_OPEN, CMD_READ, CMD_REMOVE, SFTP_FLAG_READ
 
 import ssh
 from outage import Outage, watchdog
 from settings import Settings
-from ssh import Client, connect, transport_of
+from ssh import Answer, Client, Request, connect, transport_of
 from trouble import StageError, Status
 
 SLOWEST = 10_000  # bytes per second; a transfer that is slower on the whole hangs
-WINDOW = 1 << 26  # bytes that the server may send before it hears from us; what is asked for, 4 MB, is the limit
-LANES = 4  # connections at the most
-LANE_WORTH = 50  # files for which another connection is worth its login
+WINDOW = 1 << 26  # bytes that the server may send before it hears from us; what is asked for is the limit
+TOGETHER = 64  # files that are asked for at once; so many are open at the same time
 NAME_LIMIT = 200  # bytes; leaves room for the names staged from it
 
-log = logging.getLogger("etl.remote")
+File = TypeVar("File")
 
 
 class Source(NamedTuple):
@@ -47,19 +47,6 @@ class Remote:
         self._client: paramiko.SSHClient | None = None
         self._sftp: Client | None = None
 
-    def lanes(self, files: int) -> "list[Remote]":
-        """Return connections for so many files: this one and, if it is worth it and the server allows them, more."""
-        lanes = [self]
-        while len(lanes) < min(LANES, files // LANE_WORTH):
-            spare = Remote(self._settings)
-            try:
-                with spare._session():
-                    lanes.append(spare)
-            except StageError as error:
-                log.info("going on with connections=%d: %s", len(lanes), error)
-                break
-        return lanes
-
     def list(self) -> tuple[list[Source], list[str]]:
         """Return the files that match REPORT_PATTERN, and the names among them that are refused."""
         with self._session() as sftp:
@@ -79,36 +66,46 @@ class Remote:
         ]
         return sources, [entry.filename for entry in wanted if not is_safe(entry.filename)]
 
-    def read(self, source: Source) -> Iterator[bytes]:
-        """Yield the file's bytes in blocks; raise Changed, in the end, if it is not what was listed."""
-        size = 0
-        with self._session(ssh.TIMEOUT + source.size / SLOWEST) as sftp:
-            try:
-                with sftp.open(self._path(source.name), "rb") as file:
-                    for block in sftp.read_ahead(file.handle, source.size):
-                        size += len(block)
-                        yield block
-            except (FileNotFoundError, EOFError):
-                pass  # gone or cut short since it was listed
-            if self._look(sftp, source.name) != source:
-                raise Changed("it changed since it was listed")
-        if size != source.size:
-            raise Changed(f"the server lists {source.size} bytes but gives {size}")
+    def read(self, sources: Sequence[Source]) -> Iterator[tuple[Source, bytes | Changed | StageError]]:
+        """Yield each file's bytes in blocks, file by file; the last one is empty, or else says why the file is not good.
 
-    def delete(self, source: Source) -> bool:
-        """Delete the file if it still is what was listed; return whether it was."""
+        Changed: it is not what was listed any more. StageError: the server does not give it.
+        """
+        seconds = ssh.TIMEOUT + sum(source.size for source in sources) / SLOWEST
+        with self._session(seconds) as sftp:
+            opened = self._each(sftp, CMD_OPEN, sources, SFTP_FLAG_READ, paramiko.SFTPAttributes())
+            handles = {source: message.get_string() for source, (kind, message) in opened if kind == CMD_HANDLE}
+            answers = groupby(sftp.ask(self._requests(sftp, sources, handles)), lambda pair: pair[0].name)
+            for (source, answer), (_, pairs) in zip(opened, answers, strict=True):
+                for block in self._blocks(sftp, source, answer, pairs):
+                    yield source, block
+            for _ in sftp.ask(Request(source.name, CMD_CLOSE, (handle,)) for source, handle in handles.items()):
+                pass  # not before: the rest of a block that came short is asked for late
+
+    def delete(self, sources: Sequence[Source]) -> dict[Source, bool | StageError]:
+        """Delete the files that still are what was listed; return for each whether it was, or why it cannot be deleted."""
+        outcomes: dict[Source, bool | StageError] = {}
         with self._session() as sftp:
-            if self._look(sftp, source.name) != source:
-                return False
-            try:
-                sftp.remove(self._path(source.name))
-            except PermissionError as error:
-                raise StageError(
-                    Status.SFTP,
-                    f"{source.name} cannot be deleted at the source: {error.strerror}.",
-                    "give SFTP_USER the right to delete, or set DELETE_SOURCE=false.",
-                ) from error
-        return True
+            for source, answer in self._each(sftp, CMD_LSTAT, sources):
+                try:
+                    outcomes[source] = found(sftp, source.name, answer) == source
+                except OSError as error:
+                    outcomes[source] = refusal(error)
+            same = [source for source, outcome in outcomes.items() if outcome is True]
+            for source, answer in self._each(sftp, CMD_REMOVE, same):
+                try:
+                    sftp.content(answer)
+                except FileNotFoundError:
+                    outcomes[source] = False
+                except PermissionError as error:
+                    outcomes[source] = StageError(
+                        Status.SFTP,
+                        f"{source.name} cannot be deleted at the source: {error.strerror}.",
+                        "give SFTP_USER the right to delete, or set DELETE_SOURCE=false.",
+                    )
+                except OSError as error:
+                    outcomes[source] = refusal(error)
+        return outcomes
 
     def probe(self) -> None:
         """Make an empty file in the remote folder and delete it: whoever may not, cannot delete reports either."""
@@ -130,13 +127,45 @@ class Remote:
             self._client.close()
         self._client = self._sftp = None
 
-    def _look(self, sftp: paramiko.SFTPClient, name: str) -> Source | None:
-        """Return the file as it is now, or None if it is gone."""
+    def _each(self, sftp: Client, kind: int, sources: Sequence[Source], *arguments: object) -> Sequence[tuple[Source, Answer]]:
+        """Ask the same of every file and return the answers."""
+        requests = (Request(source.name, kind, (self._path(source.name), *arguments)) for source in sources)
+        return [(source, answer) for source, (_, answer) in zip(sources, sftp.ask(requests), strict=True)]
+
+    def _requests(self, sftp: Client, sources: Sequence[Source], handles: dict[Source, bytes]) -> Iterator[Request]:
+        """Yield the requests for the bytes of files that could be opened and, behind them, for what every file is then."""
+        for source in sources:
+            if source in handles:
+                yield from sftp.reads(source.name, handles[source], source.size)
+            yield Request(source.name, CMD_LSTAT, (self._path(source.name),))
+
+    def _blocks(
+        self, sftp: Client, source: Source, opened: Answer, answers: Iterable[tuple[Request, Answer]]
+    ) -> Iterator[bytes | Changed | StageError]:
+        """Yield what ``read`` does of one file."""
+        size, now = 0, None
         try:
-            found = sftp.lstat(self._path(name))
+            sftp.content(opened, CMD_HANDLE)
+            for request, answer in answers:
+                if request.kind == CMD_READ:
+                    block = sftp.read(request, answer)
+                    size += len(block)
+                    yield block
+                elif request.kind == CMD_LSTAT:
+                    now = found(sftp, source.name, answer)
         except FileNotFoundError:
-            return None
-        return Source(name, found.st_size or 0, int(found.st_mtime or 0))
+            pass  # gone since it was listed
+        except OSError as error:
+            if not self._is_refusal(error):
+                raise
+            yield refusal(error)
+            return
+        if now != source:
+            yield Changed("it changed since it was listed")
+        elif size != source.size:
+            yield Changed(f"the server lists {source.size} bytes but gives {size}")
+        else:
+            yield b""
 
     def _path(self, name: str) -> str:
         return str(PurePosixPath(self._settings.sftp_remote_dir) / name)
@@ -162,10 +191,8 @@ class Remote:
                 "check SFTP_USER, SFTP_KEY_FILE and SFTP_PASSWORD.",
             ) from error
         except OSError as error:
-            if not isinstance(error, TimeoutError) and self._is_alive():
-                raise StageError(
-                    Status.SFTP, f"the SFTP server refuses: {reason(error)}.", "check the rights of SFTP_USER there."
-                ) from error
+            if self._is_refusal(error):
+                raise refusal(error) from error
             self.close()
             raise self._outage(reason(error)) from error
         except (EOFError, paramiko.SSHException) as error:
@@ -177,9 +204,10 @@ class Remote:
                 Status.SFTP, f"the server does not speak SFTP: {reason(error)}.", "does its login shell print something?"
             ) from error
 
-    def _is_alive(self) -> bool:
+    def _is_refusal(self, error: OSError) -> bool:
+        """Return whether an error is the server's answer, and not the connection's end."""
         transport = self._client.get_transport() if self._client else None
-        return transport is not None and transport.is_active()
+        return not isinstance(error, TimeoutError) and transport is not None and transport.is_active()
 
     def _outage(self, said: str) -> Outage:
         return Outage(
@@ -187,6 +215,26 @@ class Remote:
             f"the SFTP server {self._settings.sftp_host}:{self._settings.sftp_port} does not answer: {said}.",
             "is it up? Nothing is lost; the next run goes on.",
         )
+
+
+def found(sftp: Client, name: str, answer: Answer) -> Source | None:
+    """Return the file as an answer describes it, or None if it is gone."""
+    try:
+        attributes = paramiko.SFTPAttributes._from_msg(sftp.content(answer, CMD_ATTRS))  # type: ignore[attr-defined]
+    except FileNotFoundError:
+        return None
+    return Source(name, attributes.st_size or 0, int(attributes.st_mtime or 0))
+
+
+def groups(files: Sequence[File]) -> Iterator[Sequence[File]]:
+    """Yield files in the groups in which the server is asked for them."""
+    for start in range(0, len(files), TOGETHER):
+        yield files[start : start + TOGETHER]
+
+
+def refusal(error: OSError) -> StageError:
+    """Return what a server's refusal means to people."""
+    return StageError(Status.SFTP, f"the SFTP server refuses: {reason(error)}.", "check the rights of SFTP_USER there.")
 
 
 def reason(error: Exception) -> str:

@@ -1,24 +1,43 @@
 """A connection over SSH: host keys pinned, logins in order, and an SFTP client that reads ahead."""
 
+import socket
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import paramiko
 from paramiko.auth_strategy import AuthSource, AuthStrategy, InMemoryPrivateKey, NoneAuth, Password
 from paramiko.hostkeys import InvalidHostKey
-from paramiko.sftp import CMD_NAME, CMD_READ, CMD_STATUS, int64
+from paramiko.sftp import CMD_DATA, CMD_EXTENDED, CMD_EXTENDED_REPLY, CMD_NAME, CMD_READ, CMD_STATUS, int64
 
 from settings import Settings
 from trouble import StageError, Status
 
 TIMEOUT = 30  # seconds without a word from the server
-READ_AHEAD = 128  # requests on their way at once
-BLOCK = 1 << 15  # bytes of a request: what every server gives
+MOST_REQUESTS = 64  # on their way at once
+MOST_BYTES = 1 << 21  # asked for at once; more only waits in buffers, and those get slow
+BLOCK = 1 << 15  # bytes of an answer: what every server gives
+LARGEST_BLOCK = 1 << 18  # bytes; OpenSSH gives a little less
+LIMITS = "limits@openssh.com"  # the request by which a server says how much it gives
+CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")  # preferred: the MACs of others are checked in Python
+
+Answer = tuple[int, paramiko.Message]  # its kind and its content
 
 
-class Answers(dict[int, tuple[int, paramiko.Message]]):
-    """The answers to requests for a file's blocks, by request number, until they are taken."""
+class Request(NamedTuple):
+    """What the server is asked for."""
+
+    name: str  # of the file that it is about
+    kind: int
+    arguments: tuple[Any, ...]
+    size: int = 0  # bytes of a file that the answer may hold
+
+
+class Answers(dict[int, Answer]):
+    """The answers that have come, by request number, until they are taken."""
 
     def _async_response(self, kind: int, message: paramiko.Message, number: int) -> None:
         self[number] = kind, message
@@ -27,34 +46,65 @@ class Answers(dict[int, tuple[int, paramiko.Message]]):
 class Client(paramiko.SFTPClient):
     """paramiko's client, with two ways of our own.
 
-    A file name that is not UTF-8 does not end a listing. And files are read ahead without the thread
-    of ``SFTPFile.prefetch``: if that falls behind the server, the rest of the file is pulled twice,
-    once of it into the memory.
+    A file name that is not UTF-8 does not end a listing. And many requests are on their way at once:
+    paramiko waits for the answer to each, but for ``SFTPFile.prefetch``, whose thread may fall behind
+    the server, and then the rest of the file is pulled twice, once of it into the memory.
     """
 
-    def read_ahead(self, handle: paramiko.SFTPHandle, size: int) -> Iterator[bytes]:
-        """Yield the first ``size`` bytes of an open file in blocks; raise EOFError if there are fewer."""
-        answers, asked = Answers(), deque[tuple[int, int, int]]()
-        offset = 0
-
-        def ask(start: int, length: int) -> tuple[int, int, int]:
-            number: int = self._async_request(answers, CMD_READ, handle, int64(start), length)  # type: ignore[attr-defined]
-            return number, start, length
-
-        while offset < size or asked:
-            while offset < size and len(asked) < READ_AHEAD:
-                asked.append(ask(offset, min(BLOCK, size - offset)))
-                offset += BLOCK
-            number, start, length = asked.popleft()
+    def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Answer]]:
+        """Yield every request with its answer, in order."""
+        answers, asked = Answers(), deque[tuple[int, Request]]()
+        coming = iter(requests)
+        size = 0
+        while True:
+            while len(asked) < MOST_REQUESTS and size < MOST_BYTES and (request := next(coming, None)):
+                number = self._async_request(answers, request.kind, *request.arguments)  # type: ignore[attr-defined]
+                asked.append((number, request))
+                size += request.size
+            if not asked:
+                return
+            number, request = asked.popleft()
+            size -= request.size
             while number not in answers:
                 self._read_response()  # type: ignore[attr-defined]  # none of these is in the stubs
-            kind, message = answers.pop(number)
-            if kind == CMD_STATUS:
-                self._convert_status(message)  # type: ignore[attr-defined]
-            block = message.get_string()
-            yield block
-            if len(block) < length:  # a server may give less than it is asked for
-                asked.appendleft(ask(start + len(block), length - len(block)))
+            yield request, answers.pop(number)
+
+    def content(self, answer: Answer, wanted: int = CMD_STATUS) -> paramiko.Message:
+        """Return what an answer holds; raise OSError, or EOFError, if it is that the server cannot do it."""
+        kind, message = answer
+        if kind == CMD_STATUS:
+            self._convert_status(message)  # type: ignore[attr-defined]
+        if kind != wanted:
+            raise paramiko.SFTPError(f"an answer of kind {kind} instead of {wanted}")
+        return message
+
+    @cached_property
+    def block(self) -> int:
+        """The bytes that the server gives in one answer."""
+        ((_, (kind, message)),) = self.ask([Request("", CMD_EXTENDED, (LIMITS,))])
+        if kind != CMD_EXTENDED_REPLY:
+            return BLOCK
+        message.get_int64()  # bytes of a packet
+        return min(message.get_int64() or BLOCK, LARGEST_BLOCK)
+
+    def reads(self, name: str, handle: bytes, size: int) -> Iterator[Request]:
+        """Yield the requests for the first ``size`` bytes of an open file."""
+        for start in range(0, size, self.block):
+            length = min(self.block, size - start)
+            yield Request(name, CMD_READ, (handle, int64(start), length), length)
+
+    def read(self, request: Request, answer: Answer) -> bytes:
+        """Return the bytes that a request of ``reads`` has given; fewer only at the end of the file."""
+        handle, start, length = request.arguments
+        block = b""
+        with suppress(EOFError):
+            while more := self.content(answer, CMD_DATA).get_string():
+                block += more
+                if len(block) >= length:
+                    break
+                rest = handle, int64(start + len(block)), length - len(block)  # a server may give less than it is asked for
+                ((_, answer),) = self.ask([Request(request.name, CMD_READ, rest)])
+        return block
 
     def _request(self, kind: int, *args: object) -> tuple[int, paramiko.Message]:
         answer, message = super()._request(kind, *args)  # type: ignore[misc]  # not in the stubs
@@ -71,6 +121,15 @@ def transport_of(client: paramiko.SSHClient | None) -> paramiko.Transport:
     return transport
 
 
+def transport(sock: Any, /, **kwargs: Any) -> paramiko.Transport:
+    """Return a transport that prefers CIPHERS and sends at once."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or small requests wait 40 ms for each other
+    made = paramiko.Transport(sock, **kwargs)
+    options = made.get_security_options()
+    options.ciphers = (*CIPHERS, *(cipher for cipher in options.ciphers if cipher not in CIPHERS))
+    return made
+
+
 def connect(settings: Settings) -> paramiko.SSHClient:
     """Return a connection to a server whose host key is pinned, logged in."""
     client = paramiko.SSHClient()
@@ -85,6 +144,7 @@ def connect(settings: Settings) -> paramiko.SSHClient:
             auth_timeout=TIMEOUT,
             channel_timeout=TIMEOUT,
             auth_strategy=Logins(settings),
+            transport_factory=transport,
         )
     except paramiko.BadHostKeyException as error:
         client.close()

@@ -1,0 +1,106 @@
+"""Files of the SFTP server, many at once: in order, and each with its own outcome."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+
+import pytest
+
+import ssh
+from parts import Night, line, report
+from remote import TOGETHER, Changed, Remote, Source
+from settings import Settings
+from trouble import StageError
+
+
+@pytest.fixture
+def remote(night: Night) -> Iterator[Remote]:
+    server = Remote(Settings(**{name.lower(): value for name, value in night.settings.items()}))
+    yield server
+    server.close()
+
+
+def listed(remote: Remote) -> list[Source]:
+    return sorted(remote.list()[0])
+
+
+def pulled(remote: Remote, sources: list[Source]) -> dict[str, list[bytes | Changed | StageError]]:
+    """The blocks of every file, by its name; the order of the names is the order in which they came."""
+    return {source.name: [block for _, block in pairs] for source, pairs in groupby(remote.read(sources), itemgetter(0))}
+
+
+def test_many_files(night: Night) -> None:
+    count = 2 * TOGETHER + 1
+    for number in range(count):
+        night.deliver(f"report_{number}.txt", report(line(f"p{number}@example.com"), line("all@example.com")))
+    done = night.run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert night.statuses() == [(f"report_{number}.txt", "loaded") for number in range(count)]
+    assert night.sql("select visitas_totales from visitor where email = 'all@example.com'") == [(count,)]
+    assert night.sql("select count(*), sum(visitas_totales) from visitor") == [(count + 1, 2 * count)]
+    assert (list(night.source.iterdir()), night.left_in_work()) == ([], [])
+
+
+@pytest.mark.parametrize("block", [None, 1000])
+def test_bytes_of_any_size(night: Night, remote: Remote, block: int | None) -> None:
+    """Files of no byte, of a block, of one more: with the largest blocks that the server gives, and with small ones."""
+    if block:
+        remote.list()
+        with remote._session() as sftp:
+            sftp.block = block  # type: ignore[misc]
+    else:
+        with remote._session() as sftp:
+            assert ssh.BLOCK < sftp.block <= ssh.LARGEST_BLOCK  # OpenSSH says that it gives more than every server does
+            block = sftp.block
+    content = {f"report_{size}.txt": os.urandom(size) for size in (0, 1, block, block + 1, 20 * block + 7)}
+    for name, data in content.items():
+        night.deliver(name, data)
+    found = pulled(remote, listed(remote))
+    assert {name: b"".join(blocks) for name, blocks in found.items()} == content  # type: ignore[arg-type]
+    assert all(blocks[-1] == b"" for blocks in found.values())
+
+
+def test_each_file_has_its_own_outcome(night: Night, remote: Remote) -> None:
+    for name in "abcdefg":
+        night.deliver(f"report_{name}.txt", 100 * name.encode())
+    sources = listed(remote)
+    (night.source / "report_b.txt").unlink()
+    (night.source / "report_c.txt").write_bytes(b"short")
+    (night.source / "report_d.txt").write_bytes(200 * b"d")
+    (night.source / "report_e.txt").unlink()
+    (night.source / "report_e.txt").mkdir()
+    os.utime(night.source / "report_f.txt", (1e9, 1e9))
+    found = pulled(remote, sources)
+    assert list(found) == [source.name for source in sources]
+    assert (found["report_a.txt"], found["report_g.txt"]) == ([100 * b"a", b""], [100 * b"g", b""])
+    endings = [type(blocks[-1]) for blocks in found.values()]
+    assert endings == [bytes, Changed, Changed, Changed, StageError, Changed, bytes]
+    assert str(found["report_e.txt"][-1]).startswith("the SFTP server refuses")
+    outcomes = remote.delete(sources)
+    assert [outcomes[source] for source in sources] == [True, False, False, False, False, False, True]
+    assert sorted(path.stem[-1] for path in night.source.iterdir()) == ["c", "d", "e", "f"]
+
+
+def test_what_cannot_be_deleted_stops_no_other(night: Night, remote: Remote) -> None:
+    night.deliver("report_1.txt", b"1")
+    (folder := night.source / "report_0.txt").mkdir()
+    found = folder.lstat()
+    stuck = Source(folder.name, found.st_size, int(found.st_mtime))
+    outcomes = remote.delete([stuck, *listed(remote)])
+    assert isinstance(outcomes.pop(stuck), StageError)
+    assert list(outcomes.values()) == [True]
+    assert list(night.source.iterdir()) == [folder]
+
+
+def test_a_file_that_is_left_half_read(night: Night, remote: Remote) -> None:
+    """Whoever stops in the middle of a file gets the next one from its beginning."""
+    night.deliver("report_1.txt", os.urandom(3 << 20))
+    night.deliver("report_2.txt", b"2")
+    firsts = {source.name: next(pairs)[1] for source, pairs in groupby(remote.read(listed(remote)), itemgetter(0))}
+    assert isinstance(firsts["report_1.txt"], bytes)
+    assert firsts["report_2.txt"] == b"2"
+    shutil.rmtree(night.source)
+    with pytest.raises(StageError, match="cannot be listed"):
+        remote.list()
