@@ -14,18 +14,19 @@ tests/test_fastpath.py shows both on whatever Hypothesis thinks of.
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from faults import Code, ErrorRow, Reason, error_row, reason
 from records import Visit, parse_email, parse_line
 
-PLAIN = re.compile(rb"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*@([a-z0-9.-]+)").fullmatch
-ADDRESS_LIMIT = 64  # bytes; the pattern knows nothing of the lengths that standards allow
-TAIL_LIMIT = 256  # bytes of a tail that is worth remembering
-REMEMBERED = 1 << 14  # tails, and domains, at the most
-KNOWN_GOOD = b"a@example.com"
+PLAIN = re.compile(rb"[a-z0-9_-]++(?:\.[a-z0-9_-]++)*+").fullmatch  # what stands before the @ of an address
+LOCAL_LIMIT = 64  # bytes before the @; the pattern knows nothing of the lengths that standards allow
+DOMAIN_LIMIT = 64  # bytes
+LINE_LIMIT = 320  # bytes of a line that is worth remembering
+REMEMBERED = 1 << 14  # domains, and what stands behind them and behind the @, at the most
+KNOWN_GOOD = b"a@example.com,"
 
 Numbered = tuple[int, bytes]  # line number, line
 
@@ -42,12 +43,11 @@ def split_lines(lines: Iterable[Numbered]) -> Split:
     """Return what the plain lines give, and the lines that are not plain."""
     rows, rejects, doubtful = split = Split([], [], [])
     for number, line in lines:
-        address, comma, tail = line.partition(b",")
-        match = PLAIN(address)
-        if match and comma and len(address) <= ADDRESS_LIMIT and len(tail) <= TAIL_LIMIT and is_plain(match[1]):
-            row = read_tail(tail)
+        local, _, rest = line.partition(b"@")
+        if len(line) <= LINE_LIMIT and len(local) <= LOCAL_LIMIT and PLAIN(local):
+            row = read_rest(rest)
             if isinstance(row, bytes):
-                rows.append(b"%b%b,%d\n" % (address, row, number))
+                rows.append(b"%b@%b,%d\n" % (local, row, number))
                 continue
             if row:
                 rejects.append(error_row(number, row, line))
@@ -57,20 +57,26 @@ def split_lines(lines: Iterable[Numbered]) -> Split:
 
 
 @lru_cache(REMEMBERED)
-def read_tail(tail: bytes) -> bytes | Reason | None:
-    """Return what stands behind an address and its comma as a row has it, comma included; or why it is rejected.
+def read_rest(rest: bytes) -> bytes | Reason | None:
+    """Return what stands behind the @ of a plain address as a row has it; or why it is rejected.
 
-    None if it is not text: then the fault names a place, and that depends on the address.
+    None if its domain is not plain; or if it is not text: then the fault names a place, and that
+    depends on the address.
     """
-    visit = parse_line(KNOWN_GOOD + b"," + tail)
+    domain, comma, tail = rest.partition(b",")
+    if not comma or not is_plain(domain):
+        return None
+    visit = parse_line(KNOWN_GOOD + tail)
     if isinstance(visit, Visit):
-        return csv_row(visit)[len(KNOWN_GOOD) :]
+        return domain + csv_row(visit)[len(KNOWN_GOOD) - 1 :]
     return None if visit[0].code is Code.ENCODING else reason(visit)
 
 
 @lru_cache(REMEMBERED)
 def is_plain(domain: bytes) -> bool:
     """Return whether addresses keep the domain as it is."""
+    if len(domain) > DOMAIN_LIMIT or not domain.isascii():
+        return False
     address = f"a@{domain.decode()}"
     return parse_email(address) == address
 
@@ -87,7 +93,9 @@ class Echo:
 write_row = csv.writer(Echo(), lineterminator="").writerow
 
 
-def csv_row(values: Iterable[str | None]) -> bytes:
-    """Return values as COPY reads them: one CSV line without its end, None as the empty field."""
-    line: str = write_row(values)
-    return line.encode()
+def csv_row(values: Sequence[str]) -> bytes:
+    """Return values as COPY reads them: one CSV line without its end, the empty field as NULL."""
+    row = ",".join(values)
+    if '"' in row or row.count(",") >= len(values):  # some value wants quotes
+        row = write_row(values)
+    return row.encode()

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
+from operator import call
 from typing import NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
@@ -24,7 +25,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 csv.field_size_limit(LINE_LIMIT)
 
 
-Value = str | None | Code  # what a field is stored as, None as NULL; or why it cannot be
+Value = str | Code  # what a field is stored as, the empty string as NULL; or why it cannot be
 Parser = Callable[[str], Value]
 
 
@@ -37,28 +38,28 @@ class Column(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """One valid line. Values are in the form Postgres reads, dates as ISO; None is stored as NULL."""
+    """One valid line. Values are in the form Postgres reads, dates as ISO; the empty string is stored as NULL."""
 
     email: str
-    jyv: str | None
-    badmail: str | None
-    baja: str | None
+    jyv: str
+    badmail: str
+    baja: str
     fecha_envio: str
-    fecha_open: str | None
-    opens: str | None
-    opens_virales: str | None
-    fecha_click: str | None
-    clicks: str | None
-    clicks_virales: str | None
-    links: str | None
-    ips: str | None
-    navegadores: str | None
-    plataformas: str | None
+    fecha_open: str
+    opens: str
+    opens_virales: str
+    fecha_click: str
+    clicks: str
+    clicks_virales: str
+    links: str
+    ips: str
+    navegadores: str
+    plataformas: str
 
 
 def parse_text(field: str) -> Value:
     """Return the field as it is."""
-    return None if field in NOTHING else field
+    return "" if field == "-" else field
 
 
 @lru_cache(maxsize=1 << 14)
@@ -76,7 +77,7 @@ def parse_email(field: str) -> Value:
 def parse_date(field: str) -> Value:
     """Return ``dd/mm/yyyy HH:mm`` as ``yyyy-mm-dd HH:mm`` if there is such a minute."""
     if field in NOTHING:
-        return None
+        return ""
     if not (match := DATE.fullmatch(field)):
         return Code.DATE_INVALID
     day, month, year, hour, minute = map(int, match.groups())
@@ -96,7 +97,7 @@ def parse_required_date(field: str) -> Value:
 def parse_number(field: str) -> Value:
     """Return the digits without leading zeros, from 0 to 2147483647."""
     if field in NOTHING:
-        return None
+        return ""
     match = DIGITS.fullmatch(field)
     if not match or int(match[1]) > NUMBER_LIMIT:
         return Code.NUMBER_INVALID
@@ -151,12 +152,12 @@ def parse_line(line: bytes) -> Visit | list[Fault]:
 
 def parse_fields(fields: list[str], parsers: list[Parser]) -> Visit | list[Fault]:
     """Return fifteen fields as a Visit, or every fault found in them, in column order."""
-    values = [parse(field) for parse, field in zip(parsers, fields, strict=True)]
+    values = list(map(call, parsers, fields))
     if CODES.isdisjoint(values):
-        return Visit(*values)  # type: ignore[arg-type]  # required columns are not None here
+        return Visit._make(values)
     columns = zip(COLUMNS, values, fields, strict=True)
     faults = [Fault(value, column.name, field) for column, value, field in columns if isinstance(value, Code)]
-    return faults or Visit(*values)  # type: ignore[arg-type]  # a text may read like a code
+    return faults or Visit._make(values)  # a text may read like a code
 
 
 def split(text: str) -> list[str]:

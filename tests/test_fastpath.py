@@ -1,9 +1,12 @@
 """The proof of the fast path: whatever it says of a line, the full path says too."""
 
+import csv
+from io import StringIO
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fastpath import ADDRESS_LIMIT, TAIL_LIMIT, Split, csv_row, is_plain, read_tail, split_lines
+from fastpath import DOMAIN_LIMIT, LINE_LIMIT, LOCAL_LIMIT, Split, csv_row, is_plain, read_rest, split_lines
 from faults import error_row, reason
 from parts import line
 from records import Visit, parse_line
@@ -41,7 +44,7 @@ def same(line: bytes) -> None:
 
 
 def forget() -> None:
-    read_tail.cache_clear()
+    read_rest.cache_clear()
     is_plain.cache_clear()
 
 
@@ -66,11 +69,19 @@ def test_a_tail_means_the_same_behind_every_plain_address(
 
 @settings(max_examples=400)
 @given(st.from_regex(r"[a-z0-9._-]{1,70}", fullmatch=True), DOMAIN)
-@example("a" * ADDRESS_LIMIT, "example.com")
+@example("a" * LOCAL_LIMIT, "example.com")
+@example("a", "a" * (DOMAIN_LIMIT - 4) + ".com")
 @example("a", "a" * 63 + ".com")
 @example("a", "ab--c.com")
 def test_plain_addresses_are_kept_as_they_are(local: str, domain: str) -> None:
     same(joined((f"{local}@{domain}", *["", "", ""], "08/02/2013 18:30", *["-"] * 10)))
+
+
+@given(st.lists(st.text(alphabet='ab", -\tñ\u2028', max_size=6), min_size=15, max_size=15))
+def test_a_row_holds_the_values(values: list[str]) -> None:
+    """As Python's own writer puts them: only a value that needs them has quotes, and the empty one is NULL."""
+    csv.writer(sheet := StringIO(), lineterminator="").writerow(values)
+    assert csv_row(values).decode() == sheet.getvalue()
 
 
 def test_it_takes_the_lines_that_reports_are_made_of() -> None:
@@ -86,7 +97,11 @@ def test_it_leaves_the_rest() -> None:
         "ana@localhost",
         '"ana"@example.com',
         " ana@example.com",
-        "a" * 60 + "@example.com",
+        "a" * (LOCAL_LIMIT + 1) + "@example.com",
+        "ana@" + "a" * 60 + ".example.com",
+        "ana@exämple.com",
+        "ana@Example.com",
+        "ana@example.com@example.com",
     ):
         assert split(line(address).rstrip()).doubtful
     assert split(b"ana@example.com").doubtful
@@ -94,7 +109,7 @@ def test_it_leaves_the_rest() -> None:
 
 
 def test_it_leaves_a_line_that_is_too_long() -> None:
-    address, _, tail = line("ana@example.com").rstrip(b"\r\n-").partition(b",")
-    room = TAIL_LIMIT - len(tail)
-    assert split(address + b"," + tail + b"x" * room).rows
-    assert split(address + b"," + tail + b"x" * (room + 1)).doubtful
+    plain = line("ana@example.com").rstrip(b"\r\n-")
+    room = LINE_LIMIT - len(plain)
+    assert split(plain + b"x" * room).rows
+    assert split(plain + b"x" * (room + 1)).doubtful

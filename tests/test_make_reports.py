@@ -42,9 +42,9 @@ def test_samples_hold_every_trap() -> None:
     assert any(visit.fecha_open and visit.fecha_open < visit.fecha_envio for visit in visits)
     assert any(visit.navegadores and "" in visit.navegadores.split(",") for visit in visits)
     assert any(b'"' in line for line in lines)
-    assert all(visit.jyv is None for visit in visits)
-    assert {visit.badmail for visit in visits} == {None, "HARD"}
-    assert {visit.baja for visit in visits} == {None, "SI"}
+    assert all(visit.jyv == "" for visit in visits)
+    assert {visit.badmail for visit in visits} == {"", "HARD"}
+    assert {visit.baja for visit in visits} == {"", "SI"}
     by_file = [
         [next(csv.reader([line.decode("latin-1")]), [""])[0] for line in content.split(b"\r\n")[1:-1]]
         for content in contents.values()
