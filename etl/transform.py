@@ -132,7 +132,7 @@ class Sheet:
     def flush(self) -> None:
         """Write all rows taken so far."""
         self._rows.sort()
-        self._file.write(b"".join(self._rows))
+        self._file.writelines(self._rows)
         self._rows = []
 
     def clear(self) -> None:
