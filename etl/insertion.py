@@ -50,8 +50,7 @@ class Insertion:
 
         Raise StageError if what is staged is not what the manifest says.
         """
-        self.cursor.execute(query("file_current"), self.rule)
-        self.cursor.execute("savepoint report")
+        self.cursor.execute(query("file_current") + "savepoint report", self.rule)
         self.insert_errors()
         if self.manifest.rows_accepted:
             with self.staged_lines() as lines:

@@ -3,7 +3,7 @@
 import os
 import socket
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 from psycopg2.extensions import cursor
@@ -80,6 +80,9 @@ def one(cursor: cursor, statement: str, values: dict[str, Any] | None = None) ->
     return cursor.fetchone()
 
 
+Basis = tuple[date, str]  # as-of date and visit event: what the counters mean
+
+
 class Delivery(NamedTuple):
     """What the load log knows about a report that is about to be loaded."""
 
@@ -93,14 +96,16 @@ def reserve_ids(cursor: cursor, count: int) -> list[int]:
     return [row[0] for row in rows(cursor, "file_ids", {"count": count})]
 
 
-def look(cursor: cursor, manifest: Manifest) -> Delivery:
-    """Return what is known of the report."""
-    return Delivery(*one(cursor, "file_look", vars(manifest)))
+def look(cursor: cursor, manifest: Manifest) -> tuple[Delivery, Basis]:
+    """Return what is known of the report, and how visits are counted until this transaction ends."""
+    cursor.execute(query("load_lock") + query("file_look"), vars(manifest))
+    ((known, loaded, name_reused, as_of, visit_event),) = cursor.fetchall()
+    return Delivery(known, loaded, name_reused), (as_of, visit_event)
 
 
 def add_file(cursor: cursor, run: Run, delivery: Delivery, manifest: Manifest, values: dict[str, int]) -> None:
-    """Enter the report; ``values`` are its file id and the row and visitor counts of load_file."""
-    cursor.execute(query("file_add"), vars(manifest) | delivery._asdict() | {"run_id": run.id} | values)
+    """Enter the report and the sums of its lines; ``values`` are its file id and the row and visitor counts of load_file."""
+    cursor.execute(query("file_add") + query("file_sums"), vars(manifest) | delivery._asdict() | {"run_id": run.id} | values)
 
 
 def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> list[str]:

@@ -102,10 +102,9 @@ def prepare(cursor: cursor, run: Run, settings: Settings) -> None:
 def load_report(cursor: cursor, staged: Staged, run: Run, settings: Settings) -> str | None:
     """Load one report and return its status, or None if an earlier run had committed it."""
     report, manifest, file_id = staged
-    cursor.execute(query("load_lock"))
-    if ledger.one(cursor, "basis") != (settings.as_of, settings.visit_event):
+    delivery, basis = ledger.look(cursor, manifest)
+    if basis != (settings.as_of, settings.visit_event):
         raise StageError(Status.LOCKED, "another run counts by another rule now.", "it is loaded by the next run.")
-    delivery = ledger.look(cursor, manifest)
     if delivery.known:
         return None
     insertion = Insertion(cursor, staged, settings)
@@ -116,7 +115,6 @@ def load_report(cursor: cursor, staged: Staged, run: Run, settings: Settings) ->
         if insertion.is_too_faulty(settings.max_error_rate):
             insertion.quarantine()
             manifest = replace(manifest, status="quarantined")
-        cursor.execute(query("file_sums"), {"file_id": file_id})
     counts = {
         "file_id": file_id,
         "rows_read": manifest.rows_read,

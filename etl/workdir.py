@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -159,6 +160,7 @@ def synced(folder: Path) -> None:
         os.close(descriptor)
 
 
+@cache
 def boot_id() -> str:
     """Return the identity of this boot of the machine."""
     return BOOT_ID.read_text().strip()
