@@ -77,12 +77,13 @@ def clear(database: Database, work: WorkDir, settings: Settings) -> Status:
     if not archived:
         say_cleared(gone)
         return Status.DONE
-    from remote import Remote, Source, groups  # noqa: PLC0415 - a night without files does not wait for the import of paramiko
+    from remote import TOGETHER, Remote, Source  # noqa: PLC0415 - a night without files does not wait for the import of paramiko
 
     status = Status.DONE
     remote = Remote(settings)
     try:
-        for group in groups(archived):
+        for start in range(0, len(archived), TOGETHER):
+            group = archived[start : start + TOGETHER]
             sources = {entry: Source(entry.name, entry.bytes, entry.mtime) for entry in group}
             deleted: dict[Source, bool | StageError] = {}
             if settings.delete_source:
@@ -93,7 +94,8 @@ def clear(database: Database, work: WorkDir, settings: Settings) -> Status:
                     log.error("%s: %s", entry.name, outcome)
                     status = outcome.status
                     continue
-                log.info("cleared %s deleted_at_source=%s", entry.name, outcome)
+                if settings.delete_source:
+                    log.info("cleared %s deleted_at_source=%s", entry.name, outcome)
                 if is_here(entry, work):
                     work.report(entry.name).remove()
                 gone.append(entry)

@@ -13,7 +13,7 @@ from database import Database
 from ledger import Run
 from outage import Outage, retrying
 from progress import advance, progress
-from remote import Changed, Remote, Source, groups
+from remote import TOGETHER, Changed, Remote, Source
 from settings import Settings
 from stage import own_process
 from trouble import StageError, Status
@@ -38,8 +38,11 @@ def main(settings: Settings, run: Run) -> Status:
 
     status = Status.DONE
     with progress("extract", sum(source.size for source in ready)):
-        for group in groups(ready):
-            status = max(status, retrying(settings.retry_seconds)(pull, remote, group, work))
+        waiting = ready
+        while waiting:
+            statuses = retrying(settings.retry_seconds)(pull, remote, waiting[:TOGETHER], work)
+            status = max(status, *statuses)
+            waiting = waiting[len(statuses) :]
     remote.close()
     missing = [source.name for source in sources if not work.report(source.name).path.exists()]
     work.leave(missing)
@@ -90,23 +93,38 @@ def is_ready(source: Source, path: Path, settings: Settings) -> bool:
     return age >= settings.min_age_seconds
 
 
-def pull(remote: Remote, sources: Sequence[Source], work: WorkDir) -> Status:
-    """Pull those files that are not here yet; what is wrong with one stops no other."""
-    status = Status.DONE
-    waiting = [source for source in sources if not is_here(source, work.report(source.name).path)]
-    for source, blocks in groupby(remote.read(waiting), itemgetter(0)):
-        try:
-            save((block for _, block in blocks), source, work.report(source.name).path)
-        except Outage:
+def pull(remote: Remote, sources: Sequence[Source], work: WorkDir) -> list[Status]:
+    """Pull files as far as the server gives them, and return how each of these ended: of one at least, or raise Outage.
+
+    What is wrong with a file stops no other.
+    """
+    statuses: list[Status] = []
+    try:
+        for source, blocks in groupby(remote.read(sources), itemgetter(0)):
+            statuses.append(settle(source, (block for _, block in blocks), work))
+    except Outage:
+        if not statuses:
             raise
-        except Changed as reason:
-            log.warning("left %s for the next run: %s", source.name, reason)
-        except StageError as error:
-            log.error("%s: %s", source.name, error)
-            status = error.status
-        else:
-            log.info("pulled %s bytes=%d", source.name, source.size)
-    return status
+    except StageError as error:
+        log.error("%s: %s", sources[len(statuses)].name, error)
+        statuses.append(error.status)
+    return statuses
+
+
+def settle(source: Source, blocks: Iterable[bytes | Changed | StageError], work: WorkDir) -> Status:
+    """Save a file, or leave it if it is not what was listed any more, and return how it ended."""
+    try:
+        save(blocks, source, work.report(source.name).path)
+    except Outage:
+        raise
+    except Changed as reason:
+        log.warning("left %s for the next run: %s", source.name, reason)
+    except StageError as error:
+        log.error("%s: %s", source.name, error)
+        return error.status
+    else:
+        log.info("pulled %s bytes=%d", source.name, source.size)
+    return Status.DONE
 
 
 def save(blocks: Iterable[bytes | Changed | StageError], source: Source, path: Path) -> None:

@@ -1,9 +1,9 @@
 """The fast path: what becomes of plain lines; every other line is left to the full path.
 
 Most lines of a report differ in their address only. So what stands behind the address is read by the
-full path (``records.parse_line``) when it is first seen, and remembered; an address is compared with
-a pattern narrower than any validator's, and its domain is shown to the full path once. Every other
-line is left to the full path. Why the result is the same:
+full path (``records.parse_line``) when it is first seen, and remembered; what stands before the @ is
+compared with a pattern narrower than any validator's, and the domain is shown to the full path once.
+Every other line is left to the full path. Why the result is the same:
 
 - a plain address holds no comma, quote, blank or control character, so the fields behind it are
   what they are behind any other plain address, and so are their faults;

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from itertools import groupby
 from pathlib import PurePosixPath
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import paramiko
 from paramiko.auth_strategy import AuthFailure
@@ -21,10 +21,8 @@ from trouble import StageError, Status
 
 SLOWEST = 10_000  # bytes per second; a transfer that is slower on the whole hangs
 WINDOW = 1 << 26  # bytes that the server may send before it hears from us; what is asked for is the limit
-TOGETHER = 64  # files that are asked for at once; so many are open at the same time
+TOGETHER = 32  # files that are asked for at once; so many are open at the same time
 NAME_LIMIT = 200  # bytes; leaves room for the names staged from it
-
-File = TypeVar("File")
 
 
 class Source(NamedTuple):
@@ -64,28 +62,33 @@ class Remote:
             for entry in wanted
             if is_safe(entry.filename) and stat.S_ISREG(entry.st_mode or stat.S_IFREG)  # a server need not tell the kind
         ]
+        sources = list({source.name: source for source in sources}.values())  # a folder that changes may list one twice
         return sources, [entry.filename for entry in wanted if not is_safe(entry.filename)]
 
     def read(self, sources: Sequence[Source]) -> Iterator[tuple[Source, bytes | Changed | StageError]]:
         """Yield each file's bytes in blocks, file by file; the last one is empty, or else says why the file is not good.
 
-        Changed: it is not what was listed any more. StageError: the server does not give it.
+        Changed: it is not what was listed any more. StageError: the server does not give it. It may end
+        before the last file, though not before the first.
         """
-        seconds = ssh.TIMEOUT + sum(source.size for source in sources) / SLOWEST
+        seconds = ssh.TIMEOUT * len(sources) + sum(source.size for source in sources) / SLOWEST
         with self._session(seconds) as sftp:
             opened = self._each(sftp, CMD_OPEN, sources, SFTP_FLAG_READ, paramiko.SFTPAttributes())
-            handles = {source: message.get_string() for source, (kind, message) in opened if kind == CMD_HANDLE}
-            answers = groupby(sftp.ask(self._requests(sftp, sources, handles)), lambda pair: pair[0].name)
-            for (source, answer), (_, pairs) in zip(opened, answers, strict=True):
-                for block in self._blocks(sftp, source, answer, pairs):
+            handles = {source: handle_of(sftp, answer) for source, answer in opened}
+            refused = [isinstance(handle, OSError) and not isinstance(handle, FileNotFoundError) for handle in handles.values()]
+            # A server may have so many files open and no more: those behind the limit are for the next call.
+            within = refused.index(True, 1) if True in refused[1:] else len(sources)
+            answers = groupby(sftp.ask(self._requests(sftp, sources[:within], handles)), lambda pair: pair[0].name)
+            for source, (_, pairs) in zip(sources[:within], answers, strict=True):
+                for block in self._blocks(sftp, source, handles[source], pairs):
                     yield source, block
-            for _ in sftp.ask(Request(source.name, CMD_CLOSE, (handle,)) for source, handle in handles.items()):
+            for _ in sftp.ask(Request("", CMD_CLOSE, (handle,)) for handle in handles.values() if isinstance(handle, bytes)):
                 pass  # not before: the rest of a block that came short is asked for late
 
     def delete(self, sources: Sequence[Source]) -> dict[Source, bool | StageError]:
         """Delete the files that still are what was listed; return for each whether it was, or why it cannot be deleted."""
         outcomes: dict[Source, bool | StageError] = {}
-        with self._session() as sftp:
+        with self._session(4 * ssh.TIMEOUT * len(sources)) as sftp:
             for source, answer in self._each(sftp, CMD_LSTAT, sources):
                 try:
                     outcomes[source] = found(sftp, source.name, answer) == source
@@ -103,7 +106,7 @@ class Remote:
                         f"{source.name} cannot be deleted at the source: {error.strerror}.",
                         "give SFTP_USER the right to delete, or set DELETE_SOURCE=false.",
                     )
-                except OSError as error:
+                except (OSError, EOFError) as error:
                     outcomes[source] = refusal(error)
         return outcomes
 
@@ -132,28 +135,30 @@ class Remote:
         requests = (Request(source.name, kind, (self._path(source.name), *arguments)) for source in sources)
         return [(source, answer) for source, (_, answer) in zip(sources, sftp.ask(requests), strict=True)]
 
-    def _requests(self, sftp: Client, sources: Sequence[Source], handles: dict[Source, bytes]) -> Iterator[Request]:
+    def _requests(self, sftp: Client, sources: Sequence[Source], handles: dict[Source, bytes | Exception]) -> Iterator[Request]:
         """Yield the requests for the bytes of files that could be opened and, behind them, for what every file is then."""
         for source in sources:
-            if source in handles:
-                yield from sftp.reads(source.name, handles[source], source.size)
+            if isinstance(handle := handles[source], bytes):
+                yield from sftp.reads(source.name, handle, source.size)
             yield Request(source.name, CMD_LSTAT, (self._path(source.name),))
 
     def _blocks(
-        self, sftp: Client, source: Source, opened: Answer, answers: Iterable[tuple[Request, Answer]]
+        self, sftp: Client, source: Source, handle: bytes | Exception, answers: Iterable[tuple[Request, Answer]]
     ) -> Iterator[bytes | Changed | StageError]:
         """Yield what ``read`` does of one file."""
-        size, now = 0, None
+        size, now, late = 0, None, False
         try:
-            sftp.content(opened, CMD_HANDLE)
+            if isinstance(handle, Exception):
+                raise handle
             for request, answer in answers:
                 if request.kind == CMD_READ:
-                    block = sftp.read(request, answer)
-                    size += len(block)
-                    yield block
-                elif request.kind == CMD_LSTAT:
-                    now = found(sftp, source.name, answer)
-        except FileNotFoundError:
+                    for block in sftp.blocks(request, answer):
+                        size += len(block)
+                        late = late or len(block) < request.size  # then the rest was read after the look, which is the last
+                        yield block
+                else:
+                    now = found(sftp, source.name, sftp.only(request) if late else answer)
+        except (FileNotFoundError, EOFError):
             pass  # gone since it was listed
         except OSError as error:
             if not self._is_refusal(error):
@@ -205,9 +210,10 @@ class Remote:
             ) from error
 
     def _is_refusal(self, error: OSError) -> bool:
-        """Return whether an error is the server's answer, and not the connection's end."""
+        """Return whether an error is the server's answer, and not the connection's end, or that of its SFTP part."""
         transport = self._client.get_transport() if self._client else None
-        return not isinstance(error, TimeoutError) and transport is not None and transport.is_active()
+        alive = transport is not None and transport.is_active()
+        return alive and not isinstance(error, TimeoutError) and not (self._sftp and self._sftp.sock.closed)
 
     def _outage(self, said: str) -> Outage:
         return Outage(
@@ -217,22 +223,25 @@ class Remote:
         )
 
 
+def handle_of(sftp: Client, answer: Answer) -> bytes | Exception:
+    """Return the handle of a file that could be opened, or why it could not."""
+    try:
+        handle: bytes = sftp.content(answer, CMD_HANDLE).get_string()
+    except (OSError, EOFError) as error:
+        return error
+    return handle
+
+
 def found(sftp: Client, name: str, answer: Answer) -> Source | None:
     """Return the file as an answer describes it, or None if it is gone."""
     try:
         attributes = paramiko.SFTPAttributes._from_msg(sftp.content(answer, CMD_ATTRS))  # type: ignore[attr-defined]
-    except FileNotFoundError:
+    except (FileNotFoundError, EOFError):
         return None
     return Source(name, attributes.st_size or 0, int(attributes.st_mtime or 0))
 
 
-def groups(files: Sequence[File]) -> Iterator[Sequence[File]]:
-    """Yield files in the groups in which the server is asked for them."""
-    for start in range(0, len(files), TOGETHER):
-        yield files[start : start + TOGETHER]
-
-
-def refusal(error: OSError) -> StageError:
+def refusal(error: Exception) -> StageError:
     """Return what a server's refusal means to people."""
     return StageError(Status.SFTP, f"the SFTP server refuses: {reason(error)}.", "check the rights of SFTP_USER there.")
 

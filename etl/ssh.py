@@ -46,7 +46,7 @@ class Answers(dict[int, Answer]):
 class Client(paramiko.SFTPClient):
     """paramiko's client, with two ways of our own.
 
-    A file name that is not UTF-8 does not end a listing. And many requests are on their way at once:
+    A name or a message that is not UTF-8 ends nothing. And many requests are on their way at once:
     paramiko waits for the answer to each, but for ``SFTPFile.prefetch``, whose thread may fall behind
     the server, and then the rest of the file is pulled twice, once of it into the memory.
     """
@@ -58,8 +58,7 @@ class Client(paramiko.SFTPClient):
         size = 0
         while True:
             while len(asked) < MOST_REQUESTS and size < MOST_BYTES and (request := next(coming, None)):
-                number = self._async_request(answers, request.kind, *request.arguments)  # type: ignore[attr-defined]
-                asked.append((number, request))
+                asked.append((self._sent(answers, request), request))
                 size += request.size
             if not asked:
                 return
@@ -69,11 +68,19 @@ class Client(paramiko.SFTPClient):
                 self._read_response()  # type: ignore[attr-defined]  # none of these is in the stubs
             yield request, answers.pop(number)
 
+    def _sent(self, answers: Answers, request: Request) -> int:
+        """Send a request and return its number."""
+        try:
+            number: int = self._async_request(answers, request.kind, *request.arguments)  # type: ignore[attr-defined]
+        except EOFError as error:  # the connection's end, which must not be taken for a file's
+            raise paramiko.SSHException("the connection broke") from error
+        return number
+
     def content(self, answer: Answer, wanted: int = CMD_STATUS) -> paramiko.Message:
         """Return what an answer holds; raise OSError, or EOFError, if it is that the server cannot do it."""
         kind, message = answer
         if kind == CMD_STATUS:
-            self._convert_status(message)  # type: ignore[attr-defined]
+            self._convert_status(message)
         if kind != wanted:
             raise paramiko.SFTPError(f"an answer of kind {kind} instead of {wanted}")
         return message
@@ -81,7 +88,7 @@ class Client(paramiko.SFTPClient):
     @cached_property
     def block(self) -> int:
         """The bytes that the server gives in one answer."""
-        ((_, (kind, message)),) = self.ask([Request("", CMD_EXTENDED, (LIMITS,))])
+        kind, message = self.only(Request("", CMD_EXTENDED, (LIMITS,)))
         if kind != CMD_EXTENDED_REPLY:
             return BLOCK
         message.get_int64()  # bytes of a packet
@@ -93,18 +100,25 @@ class Client(paramiko.SFTPClient):
             length = min(self.block, size - start)
             yield Request(name, CMD_READ, (handle, int64(start), length), length)
 
-    def read(self, request: Request, answer: Answer) -> bytes:
-        """Return the bytes that a request of ``reads`` has given; fewer only at the end of the file."""
+    def only(self, request: Request) -> Answer:
+        """Return the answer to one request."""
+        ((_, answer),) = self.ask([request])
+        return answer
+
+    def blocks(self, request: Request, answer: Answer) -> Iterator[bytes]:
+        """Yield the bytes of a request of ``reads``: in one block, or in more if the server gives less than it is asked for."""
         handle, start, length = request.arguments
-        block = b""
         with suppress(EOFError):
-            while more := self.content(answer, CMD_DATA).get_string():
-                block += more
-                if len(block) >= length:
+            while block := self.content(answer, CMD_DATA).get_string():
+                yield block
+                start, length = int64(start + len(block)), length - len(block)
+                if length <= 0:
                     break
-                rest = handle, int64(start + len(block)), length - len(block)  # a server may give less than it is asked for
-                ((_, answer),) = self.ask([Request(request.name, CMD_READ, rest)])
-        return block
+                answer = self.only(Request(request.name, CMD_READ, (handle, start, length)))
+
+    def _convert_status(self, message: paramiko.Message) -> None:
+        message.get_text = lambda: message.get_string().decode(errors="replace")  # type: ignore[method-assign]
+        super()._convert_status(message)  # type: ignore[misc]  # not in the stubs
 
     def _request(self, kind: int, *args: object) -> tuple[int, paramiko.Message]:
         answer, message = super()._request(kind, *args)  # type: ignore[misc]  # not in the stubs

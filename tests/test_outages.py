@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import database
 import outage
 import remote
 import ssh
-from parts import ETL, Night, OpenSSH, Postgres, line, report
+from parts import ETL, Night, OpenSSH, Postgres, line, report, wait_for
 from remote import Changed, Remote, Source
 from settings import Settings
 
@@ -31,14 +31,6 @@ def own_postgres(short_tmp: Path) -> Iterator[Postgres]:
     yield server
     server.stop()
     subprocess.run(["rm", "-r", short_tmp / "own"], check=True)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @contextmanager

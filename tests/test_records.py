@@ -147,7 +147,7 @@ def test_a_field_may_fill_the_line() -> None:
     room = LINE_LIMIT - len(joined(c15=""))
     visit = parse_line(joined(c15="x" * room))
     assert isinstance(visit, Visit)
-    assert len(visit.plataformas or "") == room
+    assert len(visit.plataformas) == room
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,26 @@
 """Files of the SFTP server, many at once: in order, and each with its own outcome."""
 
 import os
+import resource
 import shutil
+import signal
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
+from threading import Thread
 
+import psutil
 import pytest
 
 import ssh
-from parts import Night, line, report
+from extract import pull
+from outage import Outage
+from parts import Night, OpenSSH, line, report, wait_for
 from remote import TOGETHER, Changed, Remote, Source
 from settings import Settings
-from trouble import StageError
+from trouble import StageError, Status
+from workdir import WorkDir
 
 
 @pytest.fixture
@@ -20,6 +28,14 @@ def remote(night: Night) -> Iterator[Remote]:
     server = Remote(Settings(**{name.lower(): value for name, value in night.settings.items()}))
     yield server
     server.close()
+
+
+def sftp_server(openssh: OpenSSH) -> int:
+    """The process that serves files over the connection, which lives on without it."""
+    assert openssh.process
+    below = psutil.Process(openssh.process.pid).children(recursive=True)
+    (found,) = [process.pid for process in below if "internal-sftp" in " ".join(process.cmdline())]
+    return found
 
 
 def listed(remote: Remote) -> list[Source]:
@@ -43,9 +59,9 @@ def test_many_files(night: Night) -> None:
     assert (list(night.source.iterdir()), night.left_in_work()) == ([], [])
 
 
-@pytest.mark.parametrize("block", [None, 1000])
+@pytest.mark.parametrize("block", [None, 1000, 1 << 20])
 def test_bytes_of_any_size(night: Night, remote: Remote, block: int | None) -> None:
-    """Files of no byte, of a block, of one more: with the largest blocks that the server gives, and with small ones."""
+    """Files of no byte, of a block, of one more: with as much as the server gives at once, with less, and with more."""
     if block:
         remote.list()
         with remote._session() as sftp:
@@ -104,3 +120,49 @@ def test_a_file_that_is_left_half_read(night: Night, remote: Remote) -> None:
     shutil.rmtree(night.source)
     with pytest.raises(StageError, match="cannot be listed"):
         remote.list()
+
+
+def test_a_server_that_has_few_files_open(night: Night, remote: Remote, openssh: OpenSSH) -> None:
+    for number in range(10):
+        night.deliver(f"report_{number}.txt", b"%d" % number)
+    sources = listed(remote)
+    server = sftp_server(openssh)
+    room = len(list(Path(f"/proc/{server}/fd").iterdir())) + 3
+    resource.prlimit(server, resource.RLIMIT_NOFILE, (room, room))
+    first = pulled(remote, sources)
+    assert 0 < len(first) < 10
+    assert all(blocks[-1] == b"" for blocks in first.values())
+    rest = pulled(remote, sources[len(first) :])
+    assert next(iter(rest)) == f"report_{len(first)}.txt"
+    assert next(iter(rest.values()))[-1] == b""  # the others are closed
+
+
+def test_the_end_of_the_sftp_part_alone_is_an_outage(night: Night, remote: Remote, openssh: OpenSSH) -> None:
+    for number in range(3):
+        night.deliver(f"report_{number}.txt", bytes(8 << 20))
+    sources = listed(remote)
+    blocks = remote.read(sources)
+    next(blocks)
+    os.kill(sftp_server(openssh), signal.SIGKILL)
+    with pytest.raises(Outage):
+        list(blocks)
+    assert all(found[-1] == b"" for found in pulled(remote, sources).values())  # over a new connection
+
+
+def test_an_outage_keeps_what_has_been_pulled(night: Night, remote: Remote, openssh: OpenSSH) -> None:
+    night.deliver("report_0.txt", b"0")
+    night.deliver("report_1.txt", bytes(64 << 20))
+    sources = listed(remote)
+    work = WorkDir(remote._settings)
+    part = work.root / ".report_1.txt.part"
+
+    def cut() -> None:
+        wait_for(lambda: part.exists() and part.stat().st_size > 0)
+        os.kill(sftp_server(openssh), signal.SIGKILL)
+
+    (killer := Thread(target=cut)).start()
+    assert pull(remote, sources, work) == [Status.DONE]
+    killer.join()
+    assert night.left_in_work() == ["report_0.txt"]
+    assert pull(remote, sources[1:], work) == [Status.DONE]
+    assert (work.root / "report_1.txt").stat().st_size == 64 << 20
