@@ -154,10 +154,10 @@ class Remote:
                 if request.kind == CMD_READ:
                     for block in sftp.blocks(request, answer):
                         size += len(block)
-                        late = late or len(block) < request.size  # then the rest was read after the look, which is the last
+                        late = late or len(block) < request.size  # the rest of it comes after the look
                         yield block
                 else:
-                    now = found(sftp, source.name, sftp.only(request) if late else answer)
+                    now = found(sftp, source.name, sftp.only(request) if late else answer)  # if so, look again
         except (FileNotFoundError, EOFError):
             pass  # gone since it was listed
         except OSError as error:
