@@ -66,7 +66,7 @@ def own_plain_command(name: str, main: Callable[[], int | None]) -> NoReturn:
 
 def leave(status: int) -> NoReturn:
     """End the process."""
-    gc.freeze()  # or Python looks for garbage in every module before it goes: 50 ms, seven times a night
+    gc.freeze()  # or Python looks for garbage in every module before it goes: 50 ms of each script
     sys.exit(status)
 
 
