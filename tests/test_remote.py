@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
@@ -76,6 +77,23 @@ def test_bytes_of_any_size(night: Night, remote: Remote, block: int | None) -> N
     found = pulled(remote, listed(remote))
     assert {name: b"".join(blocks) for name, blocks in found.items()} == content  # type: ignore[arg-type]
     assert all(blocks[-1] == b"" for blocks in found.values())
+
+
+def test_a_change_behind_the_first_part_of_a_short_block(night: Night, remote: Remote) -> None:
+    """The look goes out with the reads; the rest of a block that came short is read after it, so it is not the last word."""
+    path = night.deliver("report_1.txt", bytes(1 << 20))
+    sources = listed(remote)
+    with remote._session() as sftp:
+        sftp.block = 1 << 20  # type: ignore[misc]  # more than OpenSSH gives at once
+    blocks = remote.read(sources)
+    first = next(blocks)[1]
+    assert isinstance(first, bytes)
+    assert len(first) < 1 << 20
+    time.sleep(0.5)  # the look is answered
+    path.write_bytes(b"x" * (1 << 20))
+    os.utime(path, (1e9, 1e9))
+    *_, (_, outcome) = blocks
+    assert isinstance(outcome, Changed)
 
 
 def test_each_file_has_its_own_outcome(night: Night, remote: Remote) -> None:
