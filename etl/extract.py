@@ -4,9 +4,12 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import IO
 
 import ledger
 from database import Database
@@ -98,25 +101,48 @@ def pull(remote: Remote, sources: Sequence[Source], work: WorkDir) -> list[Statu
 
     What is wrong with a file stops no other.
     """
-    statuses: list[Status] = []
-    try:
-        for source, blocks in groupby(remote.read(sources), itemgetter(0)):
-            statuses.append(settle(source, (block for _, block in blocks), work))
-    except Outage:
-        if not statuses:
-            raise
-    except StageError as error:
-        log.error("%s: %s", sources[len(statuses)].name, error)
-        statuses.append(error.status)
-    return statuses
+    settled: list[Future[Status]] = []
+    broken: list[Status] = []
+    with ThreadPoolExecutor(1) as settler:  # one file is synced while the next is received
+        try:
+            for source, blocks in groupby(remote.read(sources), itemgetter(0)):
+                received = receive((block for _, block in blocks), work.report(source.name).path)
+                settled.append(settler.submit(settle, source, *received))
+        except Outage:
+            if not settled:
+                raise
+        except StageError as error:
+            log.error("%s: %s", sources[len(settled)].name, error)
+            broken.append(error.status)
+    return [*(future.result() for future in settled), *broken]
 
 
-def settle(source: Source, blocks: Iterable[bytes | Changed | StageError], work: WorkDir) -> Status:
-    """Save a file, or leave it if it is not what was listed any more, and return how it ended."""
+def receive(blocks: Iterable[bytes | Changed | StageError], path: Path) -> tuple[ExitStack, IO[bytes], Exception | None]:
+    """Write what comes of a file; return what gives it its final name when it is left, the file, and why it is not good."""
+    fault = None
+    with ExitStack() as part:
+        file = part.enter_context(written(path))
+        for block in blocks:
+            if isinstance(block, Exception):
+                fault = block
+            else:
+                file.write(block)
+                advance(len(block))
+        return part.pop_all(), file, fault
+
+
+def settle(source: Source, part: ExitStack, file: IO[bytes], fault: Exception | None) -> Status:
+    """Keep a file that is good, or drop one that is not, and return how it ended.
+
+    It keeps its time at the source: size and time tell later whether the source still is this file.
+    """
     try:
-        save(blocks, source, work.report(source.name).path)
-    except Outage:
-        raise
+        with part:
+            if fault:
+                raise fault
+            file.flush()
+            os.utime(file.fileno(), (source.mtime, source.mtime))
+            os.fsync(file.fileno())
     except Changed as reason:
         log.warning("left %s for the next run: %s", source.name, reason)
     except StageError as error:
@@ -125,22 +151,6 @@ def settle(source: Source, blocks: Iterable[bytes | Changed | StageError], work:
     else:
         log.info("pulled %s bytes=%d", source.name, source.size)
     return Status.DONE
-
-
-def save(blocks: Iterable[bytes | Changed | StageError], source: Source, path: Path) -> None:
-    """Write a file that is good to the end, or raise what it ends in.
-
-    It keeps its time at the source: size and time tell later whether the source still is this file.
-    """
-    with written(path) as file:
-        for block in blocks:
-            if isinstance(block, Exception):
-                raise block
-            file.write(block)
-            advance(len(block))
-        file.flush()
-        os.utime(file.fileno(), (source.mtime, source.mtime))
-        os.fsync(file.fileno())
 
 
 if __name__ == "__main__":

@@ -13,14 +13,13 @@ import paramiko
 from paramiko.auth_strategy import AuthFailure
 from paramiko.sftp import CMD_ATTRS, CMD_CLOSE, CMD_HANDLE, CMD_LSTAT, CMD_OPEN, CMD_READ, CMD_REMOVE, SFTP_FLAG_READ
 
-import ssh
 from outage import Outage, watchdog
 from settings import Settings
-from ssh import Answer, Client, Request, connect, transport_of
+from sftp import Answer, Client, Request
+from ssh import TIMEOUT, connect, transport_of
 from trouble import StageError, Status
 
 SLOWEST = 10_000  # bytes per second; a transfer that is slower on the whole hangs
-WINDOW = 1 << 26  # bytes that the server may send before it hears from us; what is asked for is the limit
 TOGETHER = 32  # files that are asked for at once; so many are open at the same time
 NAME_LIMIT = 200  # bytes; leaves room for the names staged from it
 
@@ -71,7 +70,7 @@ class Remote:
         Changed: it is not what was listed any more. StageError: the server does not give it. It may end
         before the last file, though not before the first.
         """
-        seconds = ssh.TIMEOUT * len(sources) + sum(source.size for source in sources) / SLOWEST
+        seconds = TIMEOUT * len(sources) + sum(source.size for source in sources) / SLOWEST
         with self._session(seconds) as sftp:
             opened = self._each(sftp, CMD_OPEN, sources, SFTP_FLAG_READ, paramiko.SFTPAttributes())
             handles = {source: handle_of(sftp, answer) for source, answer in opened}
@@ -88,7 +87,7 @@ class Remote:
     def delete(self, sources: Sequence[Source]) -> dict[Source, bool | StageError]:
         """Delete the files that still are what was listed; return for each whether it was, or why it cannot be deleted."""
         outcomes: dict[Source, bool | StageError] = {}
-        with self._session(4 * ssh.TIMEOUT * len(sources)) as sftp:
+        with self._session(4 * TIMEOUT * len(sources)) as sftp:
             for source, answer in self._each(sftp, CMD_LSTAT, sources):
                 try:
                     outcomes[source] = found(sftp, source.name, answer) == source
@@ -176,14 +175,12 @@ class Remote:
         return str(PurePosixPath(self._settings.sftp_remote_dir) / name)
 
     @contextmanager
-    def _session(self, seconds: float = 4 * ssh.TIMEOUT) -> Iterator["Client"]:
+    def _session(self, seconds: float = 4 * TIMEOUT) -> Iterator["Client"]:
         """Give the SFTP session for so long; raise Outage or StageError for what the server or the path to it cannot do."""
         try:
             if self._client is None or self._sftp is None:
                 self._client = connect(self._settings)
-                self._sftp = Client.from_transport(transport_of(self._client), window_size=WINDOW)
-                assert self._sftp is not None
-                self._sftp.get_channel().settimeout(ssh.TIMEOUT)  # type: ignore[union-attr]  # set by open_sftp
+                self._sftp = Client.over(transport_of(self._client))
             with watchdog(seconds, self._client.close):
                 yield self._sftp
         except AuthFailure as error:

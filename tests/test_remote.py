@@ -14,12 +14,12 @@ from threading import Thread
 import psutil
 import pytest
 
-import ssh
 from extract import pull
 from outage import Outage
 from parts import Night, OpenSSH, line, report, wait_for
 from remote import TOGETHER, Changed, Remote, Source
 from settings import Settings
+from sftp import BLOCK, LARGEST_BLOCK
 from trouble import StageError, Status
 from workdir import WorkDir
 
@@ -69,7 +69,7 @@ def test_bytes_of_any_size(night: Night, remote: Remote, block: int | None) -> N
             sftp.block = block  # type: ignore[misc]
     else:
         with remote._session() as sftp:
-            assert ssh.BLOCK < sftp.block <= ssh.LARGEST_BLOCK  # OpenSSH says that it gives more than every server does
+            assert BLOCK < sftp.block <= LARGEST_BLOCK  # OpenSSH says that it gives more than every server does
             block = sftp.block
     content = {f"report_{size}.txt": os.urandom(size) for size in (0, 1, block, block + 1, 20 * block + 7)}
     for name, data in content.items():
