@@ -1,15 +1,20 @@
 """Outages: trouble that time may heal, and how long it is waited out."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Timer
+from functools import cache
+from threading import Lock, Thread
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from trouble import StageError
 
 LONGEST_PAUSE = 30  # seconds between two tries
+TICK = 0.5  # seconds between two looks of the watchdog
+
+Cut = Callable[[], object]  # breaks a connection
 
 log = logging.getLogger("etl.outage")
 
@@ -53,12 +58,47 @@ def announce(state: RetryCallState) -> None:
 
 
 @contextmanager
-def watchdog(seconds: float, cut: Callable[[], None]) -> Iterator[None]:
+def watchdog(seconds: float, cut: Cut) -> Iterator[None]:
     """Cut the connection that the block waits on if it takes longer than ``seconds``: the wait then ends in an error."""
-    timer = Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
+    guard().add(block := object(), time.monotonic() + seconds, cut)
     try:
         yield
     finally:
-        timer.cancel()
+        guard().remove(block)
+
+
+@cache
+def guard() -> "Guard":
+    """Return the guard of this process, at work."""
+    made = Guard()
+    made.start()
+    return made
+
+
+class Guard(Thread):
+    """Looks after all blocks with a time limit: a thread for each costs more than the load of a small file."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._lock = Lock()
+        self._blocks: dict[object, tuple[float, Cut]] = {}  # when it must have ended, and what ends it
+
+    def add(self, block: object, deadline: float, cut: Cut) -> None:
+        """Look after a block from now on."""
+        with self._lock:
+            self._blocks[block] = deadline, cut
+
+    def remove(self, block: object) -> None:
+        """Let a block be: it has ended."""
+        with self._lock:
+            self._blocks.pop(block, None)
+
+    def run(self) -> None:
+        """Cut what is late, each once and in a thread of its own: it may take its time, or fail."""
+        while True:
+            time.sleep(TICK)
+            with self._lock:
+                for block, (deadline, cut) in list(self._blocks.items()):
+                    if time.monotonic() > deadline:
+                        del self._blocks[block]
+                        Thread(target=cut, daemon=True).start()

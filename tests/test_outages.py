@@ -238,6 +238,16 @@ def test_a_postgres_that_hangs_is_cut_off(night: Night, monkeypatch: pytest.Monk
     os.kill(backend, signal.SIGCONT)
 
 
+def test_only_what_takes_too_long_is_cut_and_once() -> None:
+    cut: list[str] = []
+    with outage.watchdog(0.1, lambda: cut.append("late")), outage.watchdog(60, lambda: cut.append("in time")):
+        with outage.watchdog(0.1, lambda: cut.append("ended")):
+            pass
+        wait_for(lambda: cut)
+        time.sleep(2 * outage.TICK)
+    assert cut == ["late"]
+
+
 def test_back_off_ends_and_lasting_trouble_is_not_retried() -> None:
     tries = []
 

@@ -155,6 +155,19 @@ def test_a_server_that_has_few_files_open(night: Night, remote: Remote, openssh:
     assert next(iter(rest.values()))[-1] == b""  # the others are closed
 
 
+def test_a_server_that_speaks_no_sftp(night: Night, tmp_path: Path) -> None:
+    """A login shell that greets, say."""
+    (folder := tmp_path / "ssh").mkdir()
+    greeting = OpenSSH(folder)
+    config = folder / "sshd_config"
+    config.write_text(config.read_text().replace("internal-sftp", "/bin/echo Welcome"))
+    greeting.start()
+    done = night.run("extract.py", **greeting.settings())
+    greeting.stop()
+    assert done.returncode == 10
+    assert "the server does not speak SFTP" in done.stderr
+
+
 def test_the_end_of_the_sftp_part_alone_is_an_outage(night: Night, remote: Remote, openssh: OpenSSH) -> None:
     for number in range(3):
         night.deliver(f"report_{number}.txt", bytes(8 << 20))
