@@ -8,7 +8,7 @@ from psycopg2 import errorcodes
 from psycopg2.extensions import cursor
 
 import ledger
-from database import query, sentence
+from database import planned, query, sentence
 from faults import Code, Fault, error_row, exceeds, reason
 from lines import read_lines
 from progress import watched
@@ -151,7 +151,8 @@ class Insertion:
 
     def count_visits(self, rule: dict[str, Any]) -> None:
         """Count the visits of the file that the rule names."""
-        new, updated = ledger.one(self.cursor, "visitor_upsert", rule)
+        self.cursor.execute(planned(self.cursor, "visitor_upsert"), rule)
+        ((new, updated),) = self.cursor.fetchall()
         self.visitors_new += new
         self.visitors_updated += updated
 

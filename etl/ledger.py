@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from psycopg2.extensions import cursor
 
-from database import query
+from database import planned, query
 from settings import Settings
 from workdir import Manifest
 
@@ -98,14 +98,15 @@ def reserve_ids(cursor: cursor, count: int) -> list[int]:
 
 def look(cursor: cursor, manifest: Manifest) -> tuple[Delivery, Basis]:
     """Return what is known of the report, and how visits are counted until this transaction ends."""
-    cursor.execute(query("load_lock") + query("file_look"), vars(manifest))
+    cursor.execute(query("load_lock") + planned(cursor, "file_look"), vars(manifest))
     ((known, loaded, name_reused, as_of, visit_event),) = cursor.fetchall()
     return Delivery(known, loaded, name_reused), (as_of, visit_event)
 
 
 def add_file(cursor: cursor, run: Run, delivery: Delivery, manifest: Manifest, values: dict[str, int]) -> None:
     """Enter the report and the sums of its lines; ``values`` are its file id and the row and visitor counts of load_file."""
-    cursor.execute(query("file_add") + query("file_sums"), vars(manifest) | delivery._asdict() | {"run_id": run.id} | values)
+    statements = [planned(cursor, name) for name in ("file_add", "file_campaign", "file_rejects")]
+    cursor.execute("".join(statements), vars(manifest) | delivery._asdict() | {"run_id": run.id} | values)
 
 
 def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> list[str]:

@@ -1,5 +1,4 @@
--- Count what became of file %(file_id)s's mails, by day of sending, and its reject codes.
--- Reads statistics and errors, writes load_campaign and load_reject.
+-- Count what became of file %(file_id)s's mails, by day of sending. Reads statistics, writes load_campaign.
 -- Not to be repeated: it runs in the transaction that inserts the lines, after the last of them.
 insert into load_campaign (send_date, file_id, sent, hard_bounces, opened, clicked, unsubscribed)
 select fecha_envio::date, file_id, count(*), count(*) filter (where badmail = 'HARD'), count(fecha_open), count(fecha_click),
@@ -7,9 +6,3 @@ select fecha_envio::date, file_id, count(*), count(*) filter (where badmail = 'H
 from statistics
 where file_id = %(file_id)s
 group by fecha_envio::date, file_id;
-insert into load_reject (file_id, code, lines)
-select file_id, code, count(*)
-from errors
-cross join unnest(codes) as code
-where file_id = %(file_id)s
-group by file_id, code;
