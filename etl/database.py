@@ -140,11 +140,11 @@ def query(name: str) -> str:
 
 
 class Link(connection):
-    """A connection that knows which statements it has planned."""
+    """A connection that remembers how to run the statements that it has planned."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.planned: set[str] = set()
+        self.planned: dict[str, str] = {}
 
 
 def planned(cursor: cursor, name: str) -> str:
@@ -154,12 +154,12 @@ def planned(cursor: cursor, name: str) -> str:
     """
     link = cursor.connection
     assert isinstance(link, Link)
-    parameters = dict.fromkeys(re.findall(r"%\((\w+)\)s", query(name)))
     if name not in link.planned:
+        parameters = dict.fromkeys(re.findall(r"%\((\w+)\)s", query(name)))
         numbered = {parameter: f"${number}" for number, parameter in enumerate(parameters, 1)}
         cursor.execute(f"prepare {name} as {query(name) % numbered}")
-        link.planned.add(name)
-    return f"execute {name} ({', '.join(f'%({parameter})s' for parameter in parameters)});"
+        link.planned[name] = f"execute {name} ({', '.join(f'%({parameter})s' for parameter in parameters)});"
+    return link.planned[name]
 
 
 def connect(settings: DatabaseSettings) -> connection:

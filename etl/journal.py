@@ -1,4 +1,4 @@
-"""The journal of one run: what its scripts logged, kept until people have been told (ETL_JOURNAL names the file)."""
+"""The journal of one run: what people are told of it, kept until they have been (ETL_JOURNAL names the file)."""
 
 import json
 import logging
@@ -52,7 +52,13 @@ def write_to_journal(stage: str, log: logging.Logger) -> None:
     if path := os.environ.get(JOURNAL):
         handler = Writer(path, encoding="utf-8", delay=True)
         handler.setFormatter(JsonFormatter(stage))
+        handler.addFilter(concerns_people)
         log.addHandler(handler)
+
+
+def concerns_people(record: logging.LogRecord) -> bool:
+    """Return whether people are told of a record: of trouble, and of facts."""
+    return record.levelno >= logging.WARNING or hasattr(record, "facts")
 
 
 class Ended(NamedTuple):

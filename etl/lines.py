@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import IO
+from typing import Protocol
 
 LINE_LIMIT = 1 << 20  # bytes
 BLOCK = LINE_LIMIT  # bytes; only the first line of a block can be longer
 
 
-def read_blocks(report: IO[bytes]) -> Iterator[list[bytes]]:
+class Readable(Protocol):
+    """What can be read from, block by block."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes, none at the end."""
+
+
+def read_blocks(report: Readable) -> Iterator[list[bytes]]:
     """Yield the lines, some at a time, without their LF or CRLF.
 
     Only LF ends a line; the last line need not have one. Of a line longer than LINE_LIMIT the first
@@ -25,6 +32,6 @@ def read_blocks(report: IO[bytes]) -> Iterator[list[bytes]]:
         yield [rest.removesuffix(b"\r")[: LINE_LIMIT + 1]]
 
 
-def read_lines(report: IO[bytes]) -> Iterator[bytes]:
+def read_lines(report: Readable) -> Iterator[bytes]:
     """Yield the same lines one by one."""
     return chain.from_iterable(read_blocks(report))

@@ -4,7 +4,7 @@ import csv
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date
 from functools import lru_cache
 from operator import call
 from typing import NamedTuple
@@ -18,7 +18,8 @@ BLANKS = " \t"
 BOM = b"\xef\xbb\xbf"
 NOTHING = ("", "-")
 NUMBER_LIMIT = 2**31 - 1  # Postgres integer
-DATE = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (\d\d):(\d\d)", re.ASCII)
+DAY = re.compile(r"(\d\d)/(\d\d)/(\d{4})", re.ASCII)
+MINUTES = frozenset(f"{hour:02}:{minute:02}" for hour in range(24) for minute in range(60))
 DIGITS = re.compile(r"0*(\d{1,10})", re.ASCII)
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -78,13 +79,22 @@ def parse_date(field: str) -> Value:
     """Return ``dd/mm/yyyy HH:mm`` as ``yyyy-mm-dd HH:mm`` if there is such a minute."""
     if field in NOTHING:
         return ""
-    if not (match := DATE.fullmatch(field)):
-        return Code.DATE_INVALID
-    day, month, year, hour, minute = map(int, match.groups())
+    day, blank, minute = field[:10], field[10:11], field[11:]
+    if blank == " " and minute in MINUTES and (parsed := parse_day(day)):
+        return f"{parsed} {minute}"
+    return Code.DATE_INVALID
+
+
+@lru_cache(maxsize=1 << 10)
+def parse_day(field: str) -> str | None:
+    """Return ``dd/mm/yyyy`` as ``yyyy-mm-dd``, or None if there is no such day."""
+    if not (match := DAY.fullmatch(field)):
+        return None
+    day, month, year = map(int, match.groups())
     try:
-        return datetime(year, month, day, hour, minute).isoformat(" ", "minutes")  # noqa: DTZ001 - has none
+        return date(year, month, day).isoformat()
     except ValueError:
-        return Code.DATE_INVALID
+        return None
 
 
 @lru_cache(maxsize=1 << 14)

@@ -37,7 +37,7 @@ def own_process(name: str, main: Main) -> NoReturn:
         os.environ["AS_OF"] = as_of
     logs.to_stderr(name)
     os.umask(0o077)  # reports and zips hold people's addresses: they are this user's only
-    log.info("began")
+    log.info("began", extra={"facts": {}})  # the journal holds facts: this stage has none yet
     started = time.monotonic()
     status = survive(lambda: run_in_lock(name, main, settings.load(Settings)))
     seconds = time.monotonic() - started

@@ -1,10 +1,12 @@
 """Stage every pulled report: validate each line and split the file into statistics and errors."""
 
-import codecs
 import csv
 import hashlib
 import logging
 import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cached_property
 from itertools import chain
 from typing import IO, NamedTuple
 
@@ -12,7 +14,7 @@ import fastpath
 from fastpath import csv_row
 from faults import Code, ErrorRow, Fault, error_row, exceeds, reason
 from ledger import Run
-from lines import read_blocks
+from lines import BLOCK, Readable, read_blocks
 from progress import progress, watched
 from records import Visit, check_header, is_record, parse_line
 from settings import Settings
@@ -20,7 +22,6 @@ from stage import own_process
 from workdir import Manifest, Report, WorkDir, boot_id, written
 
 SORTED_ROWS = 100_000  # about 20 MB
-UTF8 = codecs.getwriter("utf-8")
 
 log = logging.getLogger("etl.transform")
 
@@ -45,19 +46,18 @@ def main(settings: Settings, run: Run) -> None:
 
 def stage_report(report: Report, max_error_rate: float) -> Tally:
     """Write the report's staged files and, last, the manifest that vouches for them."""
-    with (
-        report.path.open("rb") as source,
-        written(report.staged("statistics.csv")) as statistics,
-        written(report.staged("errors.csv")) as errors,
-    ):
+    with ExitStack() as stack:
+        source = Hashed(stack.enter_context(report.path.open("rb")))
+        statistics = stack.enter_context(written(report.staged("statistics.csv")))
+        rejects = Rejects(lambda: stack.enter_context(written(report.staged("errors.csv"))))
         found = os.fstat(source.fileno())
-        tally = split_report(watched(source), statistics, errors, max_error_rate)
-        source.seek(0)
-        sha256 = hashlib.file_digest(source, "sha256").hexdigest()
+        tally = split_report(watched(source), statistics, rejects, max_error_rate)
+        while source.read(BLOCK):
+            pass  # a file that is refused is not read to its end
     report.write_manifest(
         Manifest(
             name=report.name,
-            sha256=sha256,
+            sha256=source.sha256.hexdigest(),
             bytes=found.st_size,
             mtime=int(found.st_mtime),
             pulled_at=found.st_ctime,
@@ -71,7 +71,7 @@ def stage_report(report: Report, max_error_rate: float) -> Tally:
     return tally
 
 
-def split_report(source: IO[bytes], statistics: IO[bytes], errors: IO[bytes], max_error_rate: float) -> Tally:
+def split_report(source: Readable, statistics: IO[bytes], rejects: "Rejects", max_error_rate: float) -> Tally:
     """Write every record of ``source`` to one of the two files, in the form that COPY reads.
 
     A file without the report's header is refused. One with a larger share of faulty lines than
@@ -80,23 +80,22 @@ def split_report(source: IO[bytes], statistics: IO[bytes], errors: IO[bytes], ma
     blocks = read_blocks(source)
     first = next(blocks, [b""])
     header = first.pop(0)
-    bad = csv.writer(UTF8(errors), lineterminator="\n", quoting=csv.QUOTE_ALL)
     if fault := check_header(header):
-        bad.writerow(error_row(1, reason([fault]), header))
+        rejects.add([error_row(1, reason([fault]), header)])
         return Tally("refused", 0, 0, 1)
     read = accepted = 0
     number = 2
     sheet = Sheet(statistics)
     for lines in chain([first], blocks):
-        rows, rejects = split_lines(lines, number)
+        rows, bad = split_lines(lines, number)
         sheet.add(rows)
-        bad.writerows(rejects)
+        rejects.add(bad)
         accepted += len(rows)
-        read += len(rows) + len(rejects)
+        read += len(rows) + len(bad)
         number += len(lines)
     if exceeds(read - accepted, read, max_error_rate):
         sheet.clear()
-        bad.writerow(error_row(1, reason([Fault(Code.ERROR_RATE, value=f"{read - accepted} of {read}")]), header))
+        rejects.add([error_row(1, reason([Fault(Code.ERROR_RATE, value=f"{read - accepted} of {read}")]), header)])
         return Tally("quarantined", read, 0, read - accepted + 1)
     sheet.flush()
     return Tally("loaded", read, accepted, read - accepted)
@@ -114,6 +113,37 @@ def split_lines(lines: list[bytes], number: int) -> tuple[list[bytes], list[Erro
         else:
             rejects.append(error_row(line_number, reason(visit), line))
     return rows, rejects
+
+
+class Hashed:
+    """An open file that is hashed as it is read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.fileno = file.fileno
+        self._read = file.read
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, none at the end."""
+        block = self._read(size)
+        self.sha256.update(block)
+        return block
+
+
+class Rejects:
+    """The rows for errors, as COPY reads them; their file is made with the first of them."""
+
+    def __init__(self, make: Callable[[], IO[bytes]]) -> None:
+        self._make = make
+        self.add = csv.writer(self, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows
+
+    @cached_property
+    def _file(self) -> IO[bytes]:
+        return self._make()
+
+    def write(self, row: str) -> None:
+        """Write a row; what csv.writer calls."""
+        self._file.write(row.encode())
 
 
 class Sheet:

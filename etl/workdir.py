@@ -6,7 +6,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -42,7 +42,7 @@ class Report:
         self.name = path.name
 
     def staged(self, kind: str) -> Path:
-        """Return the path of a staged file: ``statistics.csv``, ``errors.csv`` or ``manifest.json``."""
+        """Return the path of a staged file: ``statistics.csv``, ``errors.csv`` (if a line is rejected) or ``manifest.json``."""
         return self.path.parent / "staged" / f"{self.name}.{kind}"
 
     def staged_bytes(self) -> int:
@@ -63,7 +63,7 @@ class Report:
     def write_manifest(self, manifest: Manifest) -> None:
         """Declare the staged files whole."""
         with written(self.staged("manifest.json")) as file:
-            file.write(json.dumps(asdict(manifest), indent=1).encode())
+            file.write(json.dumps(vars(manifest)).encode())
 
     def remove(self) -> None:
         """Remove the report and what was staged from it; the report last, so that nothing is forgotten."""

@@ -276,7 +276,6 @@ def test_an_outage_longer_than_that(night: Night, openssh: OpenSSH) -> None:
     assert "load: Postgres does not answer" in done.stderr
     assert night.left_in_work() == [
         "report_1.txt",
-        "staged/report_1.txt.errors.csv",
         "staged/report_1.txt.manifest.json",
         "staged/report_1.txt.statistics.csv",
     ]

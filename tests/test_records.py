@@ -227,4 +227,5 @@ def test_long_fields_are_not_remembered() -> None:
     before = parse_date.cache_info().currsize
     for number in range(5):
         assert isinstance(parse_line(joined(c5=f"{number}" * 900, c6=f"{number}" * 900)), list)
+        assert isinstance(parse_line(joined(c6=f"{number}" * 900 + " 10:00")), list)
     assert parse_date.cache_info().currsize == before
