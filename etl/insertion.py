@@ -50,7 +50,6 @@ class Insertion:
 
         Raise StageError if what is staged is not what the manifest says.
         """
-        self.cursor.execute(query("file_current") + "savepoint report", self.rule)
         self.insert_errors()
         if self.manifest.rows_accepted:
             with self.staged_lines() as lines:

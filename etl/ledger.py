@@ -96,9 +96,13 @@ def reserve_ids(cursor: cursor, count: int) -> list[int]:
     return [row[0] for row in rows(cursor, "file_ids", {"count": count})]
 
 
-def look(cursor: cursor, manifest: Manifest) -> tuple[Delivery, Basis]:
-    """Return what is known of the report, and how visits are counted until this transaction ends."""
-    cursor.execute(query("load_lock") + planned(cursor, "file_look"), vars(manifest))
+def look(cursor: cursor, manifest: Manifest, file_id: int) -> tuple[Delivery, Basis]:
+    """Return what is known of the report, and how visits are counted until this transaction ends.
+
+    From here on rows belong to the file; the savepoint ``report`` is where it has none.
+    """
+    statements = query("load_lock"), query("file_current"), "savepoint report;", planned(cursor, "file_look")
+    cursor.execute("".join(statements), vars(manifest) | {"file_id": file_id})
     ((known, loaded, name_reused, as_of, visit_event),) = cursor.fetchall()
     return Delivery(known, loaded, name_reused), (as_of, visit_event)
 

@@ -102,7 +102,7 @@ def prepare(cursor: cursor, run: Run, settings: Settings) -> None:
 def load_report(cursor: cursor, staged: Staged, run: Run, settings: Settings) -> str | None:
     """Load one report and return its status, or None if an earlier run had committed it."""
     report, manifest, file_id = staged
-    delivery, basis = ledger.look(cursor, manifest)
+    delivery, basis = ledger.look(cursor, manifest, file_id)
     if basis != (settings.as_of, settings.visit_event):
         raise StageError(Status.LOCKED, "another run counts by another rule now.", "it is loaded by the next run.")
     if delivery.known:
