@@ -16,7 +16,7 @@ from ssh import TIMEOUT
 
 WINDOW = 1 << 26  # bytes that the server may send before it hears from us; what is asked for is the limit
 MOST_REQUESTS = 64  # on their way at once
-MOST_BYTES = 1 << 21  # asked for at once; more only waits in buffers, and those get slow
+MOST_BYTES = 1 << 21  # asked for at once; more only waits here
 BLOCK = 1 << 15  # bytes of an answer: what every server gives
 LARGEST_BLOCK = 1 << 18  # bytes; OpenSSH gives a little less
 LIMITS = "limits@openssh.com"  # the request by which a server says how much it gives

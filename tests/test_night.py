@@ -165,3 +165,27 @@ def test_campaign_summary(night: Night) -> None:
         ("report_1.txt", "1", "2013-02-08", "5", "1", "3", "1", "1", "0.7500", "0.2500", "0.3333", "3.00"),
         ("report_1.txt", "1", "2013-02-09", "1", "0", "0", "0", "0", "0.0000", "0.0000", "None", "None"),
     ]
+
+
+def test_a_large_file_that_is_refused_is_known_and_kept_whole(night: Night) -> None:
+    """Nobody reads it to its end to load it; its hash is that of all its bytes."""
+    content = b"no header\n" * 300_000
+    night.deliver("report_1.txt", content)
+    assert night.run().returncode == 3
+    assert night.sql("select status, sha256 from load_file") == [("refused", hashlib.sha256(content).hexdigest())]
+    (path,) = night.backups.iterdir()
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("report_1.txt") == content
+    assert list(night.source.iterdir()) == []
+
+
+def test_errors_are_staged_only_if_there_are_any(night: Night) -> None:
+    night.deliver("report_1.txt", report(line()))
+    night.deliver("report_2.txt", report(line(), line("nobody")))
+    assert (night.run("extract.py").returncode, night.run("transform.py").returncode) == (0, 0)
+    assert [name for name in night.left_in_work() if "errors" in name] == ["staged/report_2.txt.errors.csv"]
+    assert night.run().returncode == 0
+    assert night.sql("select name, rows_loaded, rows_rejected from load_file order by id") == [
+        ("report_1.txt", 1, 0),
+        ("report_2.txt", 1, 1),
+    ]
