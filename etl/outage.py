@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from threading import Lock, Thread
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
@@ -57,24 +56,6 @@ def announce(state: RetryCallState) -> None:
     )
 
 
-@contextmanager
-def watchdog(seconds: float, cut: Cut) -> Iterator[None]:
-    """Cut the connection that the block waits on if it takes longer than ``seconds``: the wait then ends in an error."""
-    guard().add(block := object(), time.monotonic() + seconds, cut)
-    try:
-        yield
-    finally:
-        guard().remove(block)
-
-
-@cache
-def guard() -> "Guard":
-    """Return the guard of this process, at work."""
-    made = Guard()
-    made.start()
-    return made
-
-
 class Guard(Thread):
     """Looks after all blocks with a time limit: a thread for each costs more than the load of a small file."""
 
@@ -87,6 +68,8 @@ class Guard(Thread):
         """Look after a block from now on."""
         with self._lock:
             self._blocks[block] = deadline, cut
+            if not self.is_alive():
+                self.start()
 
     def remove(self, block: object) -> None:
         """Let a block be: it has ended."""
@@ -102,3 +85,16 @@ class Guard(Thread):
                     if time.monotonic() > deadline:
                         del self._blocks[block]
                         Thread(target=cut, daemon=True).start()
+
+
+guard = Guard()
+
+
+@contextmanager
+def watchdog(seconds: float, cut: Cut) -> Iterator[None]:
+    """Cut the connection that the block waits on if it takes longer than ``seconds``: the wait then ends in an error."""
+    guard.add(block := object(), time.monotonic() + seconds, cut)
+    try:
+        yield
+    finally:
+        guard.remove(block)

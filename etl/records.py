@@ -181,7 +181,7 @@ def is_record(line: bytes) -> bool:
     return len(line) > LINE_LIMIT or bool(line.strip(b" \t"))  # what lies behind the limit is unknown
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)  # of any length
 def check_header(line: bytes) -> Fault | None:
     """Return the fault of a first line that is not the report's header, or None if it is."""
     try:

@@ -180,7 +180,8 @@ class Remote:
         try:
             if self._client is None or self._sftp is None:
                 self._client = connect(self._settings)
-                self._sftp = Client.over(transport_of(self._client))
+                with watchdog(TIMEOUT, self._client.close):
+                    self._sftp = Client.over(transport_of(self._client))
             with watchdog(seconds, self._client.close):
                 yield self._sftp
         except AuthFailure as error:
@@ -210,7 +211,7 @@ class Remote:
         """Return whether an error is the server's answer, and not the connection's end, or that of its SFTP part."""
         transport = self._client.get_transport() if self._client else None
         alive = transport is not None and transport.is_active()
-        return alive and not isinstance(error, TimeoutError) and not (self._sftp and self._sftp.sock.closed)
+        return alive and not isinstance(error, TimeoutError) and self._sftp is not None and not self._sftp.sock.closed
 
     def _outage(self, said: str) -> Outage:
         return Outage(

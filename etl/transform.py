@@ -46,6 +46,7 @@ def main(settings: Settings, run: Run) -> None:
 
 def stage_report(report: Report, max_error_rate: float) -> Tally:
     """Write the report's staged files and, last, the manifest that vouches for them."""
+    report.staged("errors.csv").unlink(missing_ok=True)  # of an earlier report of that name
     with ExitStack() as stack:
         source = Hashed(stack.enter_context(report.path.open("rb")))
         statistics = stack.enter_context(written(report.staged("statistics.csv")))

@@ -3,3 +3,5 @@
 lock table visitor_basis in share mode;
 lock table load_file, statistics, errors, visitor in row exclusive mode;
 set local lock_timeout = 0;
+-- Statements of every file are planned once, perhaps while the tables are small; they must do when those have grown.
+set local enable_seqscan = off;

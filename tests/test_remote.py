@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -34,9 +35,15 @@ def remote(night: Night) -> Iterator[Remote]:
 def sftp_server(openssh: OpenSSH) -> int:
     """The process that serves files over the connection, which lives on without it."""
     assert openssh.process
-    below = psutil.Process(openssh.process.pid).children(recursive=True)
-    (found,) = [process.pid for process in below if "internal-sftp" in " ".join(process.cmdline())]
-    return found
+    listener = psutil.Process(openssh.process.pid)
+
+    def serving() -> list[int]:
+        with suppress(psutil.Error):  # one of them has ended
+            return [one.pid for one in listener.children(recursive=True) if "internal-sftp" in " ".join(one.cmdline())]
+        return []
+
+    wait_for(lambda: len(serving()) == 1)  # that of the test before may still be going
+    return serving()[0]
 
 
 def listed(remote: Remote) -> list[Source]:
