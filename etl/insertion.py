@@ -55,7 +55,8 @@ class Insertion:
             with self.staged_lines() as lines:
                 try:
                     self.loaded = self.copy_lines(lines, 0, size_of(lines))
-                    self.count_visits(self.rule)
+                    # The mails first: once a visitor is ours, another load may wait for it.
+                    self.count_visits(self.rule, planned(self.cursor, "file_campaign"))
                 except psycopg2.Error as error:
                     if not is_about_row(error):
                         raise
@@ -70,6 +71,7 @@ class Insertion:
         self.insert_errors()
         self.insert_lines(lines, 0, size_of(lines))
         self.keep_refused()
+        self.cursor.execute(planned(self.cursor, "file_campaign"), self.rule)
         self.count_visitors_anew()
 
     def staged_lines(self) -> IO[bytes]:
@@ -148,9 +150,9 @@ class Insertion:
         self.cursor.copy_expert(query("statistics_copy"), watched(Span(lines, end)), COPY_BLOCK)
         return self.cursor.rowcount
 
-    def count_visits(self, rule: dict[str, Any]) -> None:
-        """Count the visits of the file that the rule names."""
-        self.cursor.execute(planned(self.cursor, "visitor_upsert"), rule)
+    def count_visits(self, rule: dict[str, Any], first: str = "") -> None:
+        """Count the visits of the file that the rule names, once the statement ``first`` is done."""
+        self.cursor.execute(first + planned(self.cursor, "visitor_upsert"), rule)
         ((new, updated),) = self.cursor.fetchall()
         self.visitors_new += new
         self.visitors_updated += updated

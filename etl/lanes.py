@@ -1,9 +1,8 @@
 """Lanes: several connections that work through one list side by side."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import suppress
-from queue import SimpleQueue
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from threading import Event
 from typing import TypeVar
 
@@ -12,33 +11,28 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def side_by_side(lanes: Sequence[Lane], work: Callable[[Lane, Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield what ``work`` makes of every item, in order; a lane has one item at a time.
+def side_by_side(lanes: Sequence[Lane], work: Callable[[Lane, Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Return what ``work`` makes of the items, begun in their order; a lane has one item at a time.
 
     An exception ends the work and is raised: items that are begun are finished, the others are left.
     """
-    free = SimpleQueue[Lane]()
-    failed = Event()
-    for lane in lanes:
-        free.put(lane)
+    coming = iter(list(items))  # every lane takes the next: a list's iterator gives an item to one thread only
+    ended = Event()
 
-    def work_in_lane(item: Item) -> Result:
-        lane = free.get()
+    def work_in_lane(lane: Lane) -> list[Result]:
+        results = []
         try:
-            if failed.is_set():
-                raise CancelledError
-            return work(lane, item)
+            for item in coming:
+                if ended.is_set():
+                    break
+                results.append(work(lane, item))
         except BaseException:
-            failed.set()
+            ended.set()
             raise
-        finally:
-            free.put(lane)
+        return results
 
     with ThreadPoolExecutor(len(lanes)) as pool:
-        jobs = [pool.submit(work_in_lane, item) for item in items]
         try:
-            for job in jobs:
-                with suppress(CancelledError):  # the one that failed comes later
-                    yield job.result()
+            return list(chain.from_iterable(pool.map(work_in_lane, lanes)))
         finally:
-            pool.shutdown(cancel_futures=True)
+            ended.set()

@@ -108,9 +108,10 @@ def look(cursor: cursor, manifest: Manifest, file_id: int) -> tuple[Delivery, Ba
 
 
 def add_file(cursor: cursor, run: Run, delivery: Delivery, manifest: Manifest, values: dict[str, int]) -> None:
-    """Enter the report and the sums of its lines; ``values`` are its file id and the row and visitor counts of load_file."""
-    statements = [planned(cursor, name) for name in ("file_add", "file_campaign", "file_rejects")]
-    cursor.execute("".join(statements), vars(manifest) | delivery._asdict() | {"run_id": run.id} | values)
+    """Enter the report and the sums of its errors; ``values`` are its file id and the row and visitor counts of load_file."""
+    names = ["file_add", "file_rejects"] if manifest.error_rows or values["rows_rejected"] else ["file_add"]
+    statements = "".join(planned(cursor, name) for name in names)
+    cursor.execute(statements, vars(manifest) | delivery._asdict() | {"run_id": run.id} | values)
 
 
 def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from typing import IO, NamedTuple
 
@@ -20,6 +20,7 @@ from records import Visit, check_header, is_record, parse_line
 from settings import Settings
 from stage import own_process
 from workdir import Manifest, Report, WorkDir, boot_id, written
+from workers import shared_out
 
 SORTED_ROWS = 100_000  # about 20 MB
 
@@ -39,8 +40,8 @@ def main(settings: Settings, run: Run) -> None:
     """Stage every report that is not staged yet; faults are counted, not raised."""
     reports = [report for report in WorkDir(settings).reports() if report.manifest() is None]
     with progress("transform", sum(report.path.stat().st_size for report in reports)):
-        for report in reports:
-            tally = stage_report(report, settings.max_error_rate)
+        tallies = shared_out(partial(stage_report, max_error_rate=settings.max_error_rate), reports)
+        for report, tally in zip(reports, tallies, strict=True):
             log.info("staged %s status=%s read=%d accepted=%d error_rows=%d", report.name, *tally)
 
 

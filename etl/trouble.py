@@ -14,6 +14,7 @@ class Status(IntEnum):
     LOCKED = 11  # another run holds the lock
     POSTGRES = 12
     DISK = 13  # disk or backup
+    KILLED = 137  # as a shell says of a command ended by kill -9
 
 
 class StageError(Exception):

@@ -5,6 +5,7 @@ with visits as (
     select email, visit_date(%(visit_event)s, fecha_envio, fecha_open, fecha_click) as visit
     from statistics
     where file_id = %(file_id)s
+    order by email  -- as the rows lie: sorted at once, and then grouped without a hash table
 ), upserted as (
     insert into visitor as v
     select email, min(visit), max(visit), count(*),

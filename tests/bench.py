@@ -214,11 +214,13 @@ class Bench:
             self.check(night, size)
             return found
 
-    def stages(self, size: Size, *names: str) -> dict[str, Measured]:
-        """Return what each stage takes alone; those that are named, or all."""
+    def stages(self, size: Size, *names: str, cores: str = "") -> dict[str, Measured]:
+        """Return what each stage takes alone; those that are named, or all; on all cores, or on those that are named."""
+        pinned = ["taskset", "--cpu-list", cores] if cores else []
         with self.night(size) as night:
             found = {
-                stage: measured([sys.executable, str(ETL / f"{stage}.py")], night.environment()) for stage in names or STAGES
+                stage: measured([*pinned, sys.executable, str(ETL / f"{stage}.py")], night.environment())
+                for stage in names or STAGES
             }
             if not names:
                 self.check(night, size)
@@ -368,15 +370,19 @@ def compare(bench: Bench, findings: Findings, runs: range) -> None:
         stages = [bench.stages(size) for _ in runs]
         for stage in STAGES:
             seconds[stage, size] = findings.add(stage, size, [one[stage] for one in stages])
+    one_core = [
+        findings.add("transform on one core", size, [bench.stages(size, *STAGES[:2], cores="0")["transform"] for _ in runs])
+        for size in (MANY_LINES, REJECTED)
+    ]
     idle = [bench.idle(IDLE) for _ in runs]
     same = findings.add("night without files after", IDLE, [one for one, _ in idle])
     other = findings.add("the same in another month after", IDLE, [one for _, one in idle])
     night = seconds["night", MANY_LINES]
     findings.goal(f"night ÷ floor, {MANY_LINES}", night / seconds["floor", MANY_LINES], 1.0, ".2f")
     findings.goal(f"night of {MANY_FILES} ÷ night of {MANY_LINES}", seconds["night", MANY_FILES] / night, 1.5, ".2f")
-    clean, rejected = (size.lines / seconds["transform", size] for size in (MANY_LINES, REJECTED))
-    findings.goal("transform, clean lines, lines/s", clean, 250_000, ",.0f", least=True)
-    findings.goal("transform, every line rejected, lines/s", rejected, 60_000, ",.0f", least=True)
+    clean, rejected = (MANY_LINES.lines / taken for taken in one_core)
+    findings.goal("transform on one core, clean lines, lines/s", clean, 250_000, ",.0f", least=True)
+    findings.goal("transform on one core, every line rejected, lines/s", rejected, 60_000, ",.0f", least=True)
     extract = seconds["extract", IN_BYTES] / seconds["OpenSSH sftp", IN_BYTES]
     findings.goal(f"extract ÷ OpenSSH sftp, {IN_BYTES.bytes() / 1e6:.0f} MB", extract, 1.1, ".2f")
     largest = max(one["night", ONE_MILLION].largest for one in found)

@@ -1,0 +1,117 @@
+"""Processes that share a script's work: in order, stopped by the first trouble, and never without the process that made them."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from parts import ETL, Night, line, report, wait_for
+from trouble import StageError, Status
+from workers import shared_out
+
+pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor has no workers")
+REPORTS = 4
+LINES = 60_000  # a second's work
+
+
+def square(number: int) -> tuple[int, int]:
+    return number * number, os.getpid()
+
+
+def test_results_come_in_order_from_other_processes() -> None:
+    squares, workers = zip(*shared_out(square, range(1000)), strict=True)
+    assert squares == tuple(number * number for number in range(1000))
+    assert os.getpid() not in workers
+
+
+def test_one_item_needs_no_worker() -> None:
+    assert list(shared_out(square, [3])) == [(9, os.getpid())]
+
+
+def test_one_processor_has_no_workers() -> None:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, [min(before)])
+    try:
+        assert {process for _, process in shared_out(square, range(10))} == {os.getpid()}
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def note(folder: Path, number: int) -> None:
+    (folder / str(number)).touch()
+    if number == 3:
+        raise FileNotFoundError(2, "gone", "that file")
+
+
+def test_the_first_trouble_is_raised_as_it_was_and_leaves_the_rest(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        list(shared_out(partial(note, tmp_path), range(5000)))
+    assert (caught.value.filename, caught.value.strerror) == ("that file", "gone")
+    assert (tmp_path / "0").exists()
+    assert len(list(tmp_path.iterdir())) < 5000
+
+
+def die(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_is_trouble_and_no_bug() -> None:
+    with pytest.raises(StageError, match=r"killed\. Hint: ") as caught:
+        list(shared_out(die, range(2)))
+    assert caught.value.status is Status.KILLED
+
+
+@contextmanager
+def at_work(night: Night) -> Iterator[tuple["subprocess.Popen[str]", list[psutil.Process]]]:
+    """Give a transform that has workers, and these."""
+    for number in range(REPORTS):
+        night.deliver(f"report_{number}.txt", report(*(line(f"p{number}_{one}@example.com") for one in range(LINES))))
+    assert night.run("extract.py").returncode == 0
+    command = [sys.executable, str(ETL / "transform.py")]
+    with subprocess.Popen(command, env=night.environment(), stderr=subprocess.PIPE, text=True) as process:
+        transform = psutil.Process(process.pid)
+        wait_for(lambda: len(transform.children()) == 2 and list((night.work / "staged").glob(".*")))
+        workers = transform.children()
+        yield process, workers
+
+
+def heals(night: Night) -> None:
+    assert night.run().returncode == 0
+    assert night.statuses() == [(f"report_{number}.txt", "loaded") for number in range(REPORTS)]
+    assert night.sql("select sum(visitas_totales) from visitor") == [(REPORTS * LINES,)]
+
+
+def test_a_killed_transform_leaves_nobody_who_holds_the_lock(night: Night) -> None:
+    with at_work(night) as (transform, workers):
+        transform.kill()
+        assert transform.wait() == -signal.SIGKILL
+        gone, alive = psutil.wait_procs(workers, timeout=10)
+    assert (len(gone), alive) == (2, [])
+    heals(night)
+
+
+def test_a_transform_whose_worker_is_killed_says_so(night: Night) -> None:
+    with at_work(night) as (transform, workers):
+        workers[0].kill()
+        _, said = transform.communicate()
+    assert transform.returncode == 137
+    assert said.startswith("transform: one of its worker processes was killed. Hint: ")
+    assert said.count("\n") == 1
+    heals(night)
+
+
+def test_ctrl_c_reaches_all_and_one_speaks_of_it(night: Night) -> None:
+    with at_work(night) as (transform, workers):
+        for process in (*workers, transform):
+            process.send_signal(signal.SIGINT)
+        _, said = transform.communicate()
+    assert (transform.returncode, said) == (130, "transform: interrupted; the next run goes on from here.\n")
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    heals(night)
