@@ -13,6 +13,7 @@ from settings import Settings
 from trouble import StageError, Status
 
 TIMEOUT = 30  # seconds without a word from the server
+RECEIVED = 1 << 17  # bytes that are taken at once
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")  # preferred: the MACs of others are checked in Python
 
 
@@ -25,11 +26,23 @@ def transport_of(client: paramiko.SSHClient | None) -> paramiko.Transport:
 
 
 class Prompt(socket.socket):
-    """A socket on which neither side waits 40 ms for more to send, or for more to acknowledge."""
+    """A socket on which neither side waits 40 ms for more to send, or for more to acknowledge.
+
+    What has come is taken at once: paramiko asks for the head of each packet, then for its body.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(fileno=sock.detach())
         self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffer = memoryview(bytearray(RECEIVED))
+        self._unread = self._buffer[:0]
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        """Return up to ``size`` bytes, none at the end."""
+        if not self._unread:
+            self._unread = self._buffer[: self.recv_into(self._buffer, 0, flags)]
+        block, self._unread = bytes(self._unread[:size]), self._unread[size:]
+        return block
 
     def send(self, data: Any, flags: int = 0, /) -> int:
         """Send, and acknowledge at once what comes back: whoever sends puts the system back to waiting."""

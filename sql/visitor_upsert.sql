@@ -1,7 +1,10 @@
 -- Count the visits of file %(file_id)s into visitor.
 -- Reads statistics, writes visitor, returns how many addresses were new and how many updated.
 -- Not to be repeated for the same rows: it runs in the transaction that inserts them.
-with visits as (
+with period as (  -- worked out once, not for every line
+    select year, year + interval '1 year' as next_year, month, month + interval '1 month' as next_month
+    from date_trunc('year', %(as_of)s::timestamp) as year, date_trunc('month', %(as_of)s::timestamp) as month
+), visits as (
     select email, visit_date(%(visit_event)s, fecha_envio, fecha_open, fecha_click) as visit
     from statistics
     where file_id = %(file_id)s
@@ -9,10 +12,8 @@ with visits as (
 ), upserted as (
     insert into visitor as v
     select email, min(visit), max(visit), count(*),
-           count(*) filter (where visit >= date_trunc('year', %(as_of)s::timestamp)
-                              and visit < date_trunc('year', %(as_of)s::timestamp) + interval '1 year'),
-           count(*) filter (where visit >= date_trunc('month', %(as_of)s::timestamp)
-                              and visit < date_trunc('month', %(as_of)s::timestamp) + interval '1 month')
+           count(*) filter (where visit >= (select year from period) and visit < (select next_year from period)),
+           count(*) filter (where visit >= (select month from period) and visit < (select next_month from period))
     from visits
     where visit is not null
     group by email
