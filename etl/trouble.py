@@ -14,12 +14,16 @@ class Status(IntEnum):
     LOCKED = 11  # another run holds the lock
     POSTGRES = 12
     DISK = 13  # disk or backup
-    KILLED = 137  # as a shell says of a command ended by kill -9
 
 
 class StageError(Exception):
     """Trouble an operator can mend: one sentence of fact, one of advice, and the exit status."""
 
     def __init__(self, status: Status, fact: str, hint: str) -> None:
-        super().__init__(f"{fact} Hint: {hint}")
+        super().__init__(status, fact, hint)  # as it was given: so it can be passed on by a worker process
         self.status = status
+
+    def __str__(self) -> str:
+        """Return both sentences."""
+        _, fact, hint = self.args
+        return f"{fact} Hint: {hint}"

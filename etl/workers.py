@@ -9,35 +9,43 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import TypeVar
 
-from trouble import StageError, Status
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 PR_SET_PDEATHSIG = 1  # from linux/prctl.h
-SHARES = 100  # parts that the items are handed out in: few enough for small items, many enough to end at the same time
+SHARES = 100  # that the items are handed out in: few enough for small items, many enough for all to end at the same time
+
+forked = get_context("fork")  # a fresh interpreter would take as long to start as a small night
+ended = forked.RawValue("b", 0)  # 1: begin no more items
 
 
 def shared_out(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """Yield what ``work`` makes of every item, in order; each processor that this process may use has one at a time.
 
-    An exception ends the work and is raised: items that are begun are finished, the others are left. Whatever
-    kills a worker ends the work too; whatever kills this process kills its workers.
+    An exception ends the work and is raised: items that are begun are finished, the others are left. This process
+    and its workers live and die together: what kills one of them kills all.
     """
     count = min(len(os.sched_getaffinity(0)), len(items))
     if count < 2:
         yield from map(work, items)
         return
-    # Forked: a fresh interpreter would take as long to start as a small night.
-    with ProcessPoolExecutor(count, get_context("fork"), live_and_die_with, (os.getpid(),)) as pool:
+    size = len(items) // SHARES + 1
+    ended.value = 0
+    with ProcessPoolExecutor(count, forked, live_and_die_with, (os.getpid(),)) as pool:
+        # Not pool.map, which cancels what is left when one fails: a worker that is killed then hangs the pool.
+        shares = [pool.submit(work_through, work, items[start : start + size]) for start in range(0, len(items), size)]
         try:
-            yield from pool.map(work, items, chunksize=len(items) // SHARES + 1)
+            for share in shares:
+                yield from share.result()
         except BrokenProcessPool:
-            raise StageError(
-                Status.KILLED,
-                "one of its worker processes was killed.",
-                "was the machine short of memory? The kernel's log says so; the next run goes on from here.",
-            ) from None
+            os.kill(os.getpid(), signal.SIGKILL)
+        finally:
+            ended.value = 1
+
+
+def work_through(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Return what ``work`` makes of the items, as far as it is still wanted."""
+    return [work(item) for item in items if not ended.value]
 
 
 def live_and_die_with(parent: int) -> None:
@@ -45,4 +53,5 @@ def live_and_die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before it was asked for
         os.kill(os.getpid(), signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all of them; the parent is the one to speak of it
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all of them; the parent is the one to speak of it

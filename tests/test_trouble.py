@@ -287,7 +287,7 @@ def test_other_files_in_the_work_directory_are_left_alone(loaded_night: Night) -
 
 def test_second_run_touches_nothing(loaded_night: Night) -> None:
     database = loaded_night.settings["DATABASE_URL"]
-    execute(database, "create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(4); return new; end'")
+    execute(database, "create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(8); return new; end'")
     execute(database, "create trigger slow before insert on load_file for each row execute function slow()")
     first = subprocess.Popen(["bash", str(ETL / "etl.sh")], env=loaded_night.environment(), stderr=subprocess.PIPE)
     deadline = time.monotonic() + 20
