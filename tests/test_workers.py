@@ -99,9 +99,7 @@ def at_work(night: Night) -> Iterator[tuple["subprocess.Popen[str]", list[psutil
         night.deliver(f"report_{number}.txt", report(*(line(f"p{number}_{one}@example.com") for one in range(LINES))))
     assert night.run("extract.py").returncode == 0
     command = [sys.executable, str(ETL / "transform.py")]
-    with subprocess.Popen(
-        command, env=night.environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
+    with subprocess.Popen(command, env=night.environment(), stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         transform = psutil.Process(process.pid)
         wait_for(lambda: len(transform.children()) == WORKERS and list((night.work / "staged").glob(".*")))
         workers = transform.children()
