@@ -18,8 +18,6 @@ from trouble import StageError, Status
 from workdir import Report, WorkDir, natural
 
 LANES = 2  # connections that load at the same time
-LANES_OF_SMALL = 4  # a small report spends its time waiting for its commit, a large one for the visitors of another
-SMALL = 1 << 20  # bytes, staged, on average
 NAMED = 10  # missing reports in a message
 
 log = logging.getLogger("etl.load")
@@ -49,11 +47,10 @@ def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> None:
 def load_reports(reports: list[Report], run: Run, settings: Settings) -> Status:
     """Load those that are staged and return the gravest status; raise Outage once waiting has not helped.
 
-    Postgres works on LANES of them at a time, or on LANES_OF_SMALL. Copies of one another are loaded one after the other.
+    Postgres works on LANES of them at a time. Copies of one another are loaded one after the other.
     """
     manifests = [(report, manifest) for report in reports if (manifest := report.manifest())]
-    size = sum(report.staged_bytes() for report, _ in manifests)
-    lanes = [Database(settings) for _ in range(LANES_OF_SMALL if size < SMALL * len(manifests) else LANES)]
+    lanes = [Database(settings) for _ in range(LANES)]
     lanes[0].run(prepare, run, settings)
     twins: dict[str, list[Staged]] = {}
     for known, file_id in zip(manifests, lanes[0].run(ledger.reserve_ids, len(manifests)), strict=True):
@@ -63,7 +60,7 @@ def load_reports(reports: list[Report], run: Run, settings: Settings) -> Status:
     def load_twins(lane: Database, group: list[Staged]) -> Status:
         return max(load_safely(lane, staged, run, settings) for staged in group)
 
-    with progress("load", size):
+    with progress("load", sum(report.staged_bytes() for report, _ in manifests)):
         status = max(side_by_side(lanes, load_twins, twins.values()), default=Status.DONE)
     for lane in lanes:
         lane.close()

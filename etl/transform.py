@@ -23,7 +23,6 @@ from workdir import Manifest, Report, WorkDir, boot_id, written
 from workers import shared_out
 
 SORTED_ROWS = 100_000  # about 20 MB
-FEW_ROWS = 5_000  # so few find no two places beside each other in the index of a year
 
 log = logging.getLogger("etl.transform")
 
@@ -150,7 +149,7 @@ class Rejects:
 
 
 class Sheet:
-    """The rows for statistics, many at a time in order of address: its index fills faster that way."""
+    """The rows for statistics, written in order of address, many at a time: its index fills faster that way."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -164,8 +163,7 @@ class Sheet:
 
     def flush(self) -> None:
         """Write all rows taken so far."""
-        if len(self._rows) > FEW_ROWS:
-            self._rows.sort()
+        self._rows.sort()
         self._file.writelines(self._rows)
         self._rows = []
 
