@@ -8,7 +8,6 @@ import ledger
 from backups import ZIP_NAME, flaws, write_zip
 from database import Database
 from ledger import Entry, Run
-from outage import retrying
 from progress import progress
 from settings import Settings
 from stage import own_process
@@ -35,7 +34,8 @@ def archive(database: Database, work: WorkDir, settings: Settings) -> None:
     if in_place:  # a run was killed just before it could say so
         synced(folder)
         database.run(ledger.set_archived, in_place)
-    reports = {entry: work.report(entry.name) for entry in waiting if entry not in in_place and is_here(entry, work)}
+    reports = {entry: work.report(entry.name) for entry in waiting if entry not in in_place}
+    reports = {entry: report for entry, report in reports.items() if report.is_file_of(entry.bytes, entry.mtime)}
     for entry in waiting:
         if entry not in in_place and entry not in reports:
             log.warning("%s is in the load log, but neither here nor in a zip. Hint: ask the sender for it again.", entry.name)
@@ -73,44 +73,23 @@ def archive(database: Database, work: WorkDir, settings: Settings) -> None:
 def clear(database: Database, work: WorkDir, settings: Settings) -> Status:
     """Remove archived reports at the source, if they are to be deleted there, and from the work directory."""
     archived = [entry for entry in database.run(ledger.open_entries) if entry.archived]
-    gone: list[Entry] = []
-    if not archived:
-        say_cleared(gone)
-        return Status.DONE
-    from remote import TOGETHER, Remote, Source  # noqa: PLC0415 - a night without files does not wait for the import of paramiko
-
     status = Status.DONE
-    remote = Remote(settings)
+    gone: list[Entry] = []
     try:
-        for start in range(0, len(archived), TOGETHER):
-            group = archived[start : start + TOGETHER]
-            sources = {entry: Source(entry.name, entry.bytes, entry.mtime) for entry in group}
-            deleted: dict[Source, bool | StageError] = {}
-            if settings.delete_source:
-                deleted = retrying(settings.retry_seconds)(remote.delete, list(sources.values()))
-            for entry, source in sources.items():
-                outcome = deleted.get(source, False)
-                if isinstance(outcome, StageError):  # this file only: the others go on
-                    log.error("%s: %s", entry.name, outcome)
-                    status = outcome.status
-                    continue
-                if settings.delete_source:
-                    log.info("cleared %s deleted_at_source=%s", entry.name, outcome)
-                if is_here(entry, work):
-                    work.report(entry.name).remove()
-                gone.append(entry)
+        if archived:
+            from clearing import cleared  # noqa: PLC0415 - a night without files does not wait for the import of paramiko
+
+            for entry, outcome in cleared(archived, work, settings):
+                if outcome is Status.DONE:
+                    gone.append(entry)
+                else:
+                    status = outcome
         return status
     finally:
         if settings.delete_source and gone:
             synced(work.root)  # a name that came back after a power cut would look like a new delivery
             database.run(ledger.set_source_deleted, gone)
-        remote.close()
-        say_cleared(gone)
-
-
-def say_cleared(gone: list[Entry]) -> None:
-    """Log how many reports are done with."""
-    log.info("cleared files=%d", len(gone), extra={"facts": {"cleared": len(gone)}})
+        log.info("cleared files=%d", len(gone), extra={"facts": {"cleared": len(gone)}})
 
 
 def is_in_place(entry: Entry, waiting: list[Entry], folder: Path) -> bool:
@@ -119,15 +98,6 @@ def is_in_place(entry: Entry, waiting: list[Entry], folder: Path) -> bool:
         return False
     fellows = [other for other in waiting if other.archive_name == entry.archive_name]
     return not any(flaws(folder / entry.archive_name, fellows))
-
-
-def is_here(entry: Entry, work: WorkDir) -> bool:
-    """Return whether the work directory holds the very report that the entry is about."""
-    try:
-        found = work.report(entry.name).path.stat()
-    except FileNotFoundError:
-        return False
-    return (found.st_size, int(found.st_mtime)) == (entry.bytes, entry.mtime)
 
 
 def free_path(folder: Path, settings: Settings) -> Path:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -13,14 +14,15 @@ from typing import IO
 
 import ledger
 from database import Database
+from groups import in_groups
 from ledger import Run
 from outage import Outage, retrying
 from progress import advance, progress
-from remote import TOGETHER, Changed, Remote, Source
+from remote import Changed, Remote, Source
 from settings import Settings
 from stage import own_process
 from trouble import StageError, Status
-from workdir import WorkDir, natural, synced, written
+from workdir import Report, WorkDir, natural, synced, written
 
 CLOCK_SKEW = 3600  # seconds that the server's clock may be ahead without a word
 
@@ -35,17 +37,12 @@ def main(settings: Settings, run: Run) -> Status:
     sources = wanted(listed, settings)
     for name in refused:
         log.warning("refused the remote file name %r. Hint: it would not stay in the work directory; rename it.", name)
-    ready = [source for source in sources if is_ready(source, work.report(source.name).path, settings)]
-    here = [source for source in sources if is_here(source, work.report(source.name).path)]
+    ready = [source for source in sources if is_ready(source, work.report(source.name), settings)]
+    here = [source for source in sources if work.report(source.name).is_file_of(source.size, source.mtime)]
     ready.sort(key=lambda source: natural(source.name))
 
-    status = Status.DONE
     with progress("extract", sum(source.size for source in ready)):
-        waiting = ready
-        while waiting:
-            statuses = retrying(settings.retry_seconds)(pull, remote, waiting[:TOGETHER], work)
-            status = max(status, *statuses)
-            waiting = waiting[len(statuses) :]
+        status = max(in_groups(remote, partial(pull, work), ready, settings.retry_seconds), default=Status.DONE)
     remote.close()
     missing = [source.name for source in sources if not work.report(source.name).path.exists()]
     work.leave(missing)
@@ -73,19 +70,10 @@ def wanted(sources: list[Source], settings: Settings) -> list[Source]:
     return [source for source in sources if source not in archived]
 
 
-def is_here(source: Source, path: Path) -> bool:
-    """Return whether an earlier run has pulled the very file."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return False
-    return (found.st_size, int(found.st_mtime)) == (source.size, source.mtime)
-
-
-def is_ready(source: Source, path: Path, settings: Settings) -> bool:
+def is_ready(source: Source, report: Report, settings: Settings) -> bool:
     """Return whether a file is to be pulled now: it is old enough and its name is free in the work directory."""
-    if path.exists():
-        if not is_here(source, path):
+    if report.path.exists():
+        if not report.is_file_of(source.size, source.mtime):
             log.warning("left %s for the next run: an earlier file of that name is still in work", source.name)
         return False
     age = time.time() - source.mtime
@@ -96,7 +84,7 @@ def is_ready(source: Source, path: Path, settings: Settings) -> bool:
     return age >= settings.min_age_seconds
 
 
-def pull(remote: Remote, sources: Sequence[Source], work: WorkDir) -> list[Status]:
+def pull(work: WorkDir, remote: Remote, sources: Sequence[Source]) -> list[Status]:
     """Pull files as far as the server gives them, and return how each of these ended: of one at least, or raise Outage.
 
     What is wrong with a file stops no other.

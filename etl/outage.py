@@ -1,6 +1,7 @@
 """Outages: trouble that time may heal, and how long it is waited out."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -88,6 +89,7 @@ class Guard(Thread):
 
 
 guard = Guard()
+os.register_at_fork(after_in_child=guard.__init__)  # type: ignore[misc]  # a thread does not go with a fork
 
 
 @contextmanager

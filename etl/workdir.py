@@ -50,14 +50,21 @@ class Report:
         path = self.staged("statistics.csv")
         return path.stat().st_size if path.exists() else 0
 
+    def is_file_of(self, size: int, mtime: int) -> bool:
+        """Return whether the report is here, and is the file of so many bytes and that time (seconds since 1970)."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return False
+        return (found.st_size, int(found.st_mtime)) == (size, mtime)
+
     def manifest(self) -> Manifest | None:
         """Return what transform found, or None if the report, as it is now, is not staged."""
         try:
             manifest = Manifest(**json.loads(self.staged("manifest.json").read_text()))
-            found = self.path.stat()
         except (FileNotFoundError, ValueError, TypeError):  # none yet, torn by a power cut, or of another version
             return None
-        fresh = (manifest.bytes, manifest.mtime) == (found.st_size, int(found.st_mtime))
+        fresh = self.is_file_of(manifest.bytes, manifest.mtime)
         return manifest if fresh and manifest.boot_id == boot_id() else None
 
     def write_manifest(self, manifest: Manifest) -> None:

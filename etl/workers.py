@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -17,23 +17,25 @@ SHARES = 100  # that the items are handed out in: few enough for small items, ma
 
 forked = get_context("fork")  # a fresh interpreter would take as long to start as a small night
 ended = forked.RawValue("b", 0)  # 1: begin no more items
+own: list[Callable[[Any], Any]] = []  # a worker's work, which came with the fork: it may hold a connection still to be made
 
 
-def shared_out(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """Yield what ``work`` makes of every item, in order; each processor that this process may use has one at a time.
+def shared_out(work: Callable[[Item], Result], items: Sequence[Item], processes: int | None = None) -> Iterator[Result]:
+    """Yield what ``work`` makes of every item, in order, in so many processes; None: in one for each processor that we may use.
 
-    An exception ends the work and is raised: items that are begun are finished, the others are left. This process
-    and its workers live and die together: what kills one of them kills all.
+    A process does one item at a time, with a copy of ``work`` of its own. An exception ends the work and is raised:
+    items that are begun are finished, the others are left. This process and its workers live and die together: what
+    kills one of them kills all.
     """
-    count = min(len(os.sched_getaffinity(0)), len(items))
+    count = min(len(items), processes or len(os.sched_getaffinity(0)))
     if count < 2:
         yield from map(work, items)
         return
     size = len(items) // SHARES + 1
     ended.value = 0
-    with ProcessPoolExecutor(count, forked, live_and_die_with, (os.getpid(),)) as pool:
+    with ProcessPoolExecutor(count, forked, begin, (work, os.getpid())) as pool:
         # Not pool.map, which cancels what is left when one fails: a worker that is killed then hangs the pool.
-        shares = [pool.submit(work_through, work, items[start : start + size]) for start in range(0, len(items), size)]
+        shares = [pool.submit(work_through, items[start : start + size]) for start in range(0, len(items), size)]
         try:
             for share in shares:
                 yield from share.result()
@@ -43,8 +45,15 @@ def shared_out(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterato
             ended.value = 1
 
 
-def work_through(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Return what ``work`` makes of the items, as far as it is still wanted."""
+def begin(work: Callable[[Any], Any], parent: int) -> None:
+    """Make this process a worker, which dies with its parent."""
+    live_and_die_with(parent)
+    own.append(work)
+
+
+def work_through(items: Sequence[Any]) -> list[Any]:
+    """Return what this worker's work makes of the items, as far as it is still wanted."""
+    (work,) = own
     return [work(item) for item in items if not ended.value]
 
 

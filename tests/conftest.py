@@ -1,6 +1,7 @@
 """Fixtures: the real parts, and what keeps tests apart from each other and from the machine."""
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -64,6 +65,17 @@ def openssh(short_tmp: Path) -> Iterator[OpenSSH]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def own_openssh(short_tmp: Path) -> Iterator[OpenSSH]:
+    """Another one, which the test may stop and look into."""
+    (folder := short_tmp / "ownssh").mkdir()
+    server = OpenSSH(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -109,17 +109,6 @@ def children(parent: int) -> list[int]:
 
 
 @pytest.fixture
-def own_openssh(short_tmp: Path) -> Iterator[OpenSSH]:
-    """A server that this test may kill."""
-    (folder := short_tmp / "ownssh").mkdir()
-    server = OpenSSH(folder)
-    server.start()
-    yield server
-    server.stop()
-    subprocess.run(["rm", "-r", folder], check=True)
-
-
-@pytest.fixture
 def transfer(own_openssh: OpenSSH, database: str, tmp_path: Path) -> Night:
     """A night with a report that takes a while to pull; it is no report, so that nothing else takes long."""
     night = Night(tmp_path, own_openssh.settings() | {"DATABASE_URL": database, "RETRY_SECONDS": "60"})

@@ -199,8 +199,8 @@ def test_an_outage_keeps_what_has_been_pulled(night: Night, remote: Remote, open
         os.kill(sftp_server(openssh), signal.SIGKILL)
 
     (killer := Thread(target=cut)).start()
-    assert pull(remote, sources, work) == [Status.DONE]
+    assert pull(work, remote, sources) == [Status.DONE]
     killer.join()
     assert night.left_in_work() == ["report_0.txt"]
-    assert pull(remote, sources[1:], work) == [Status.DONE]
+    assert pull(work, remote, sources[1:]) == [Status.DONE]
     assert (work.root / "report_1.txt").stat().st_size == 64 << 20

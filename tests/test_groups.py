@@ -1,0 +1,149 @@
+"""Many files over several connections: each once and in order; over one, and patiently, when there is trouble."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from groups import CONNECTIONS, in_groups
+from outage import Outage, watchdog
+from parts import ETL, Night, OpenSSH, line, report, wait_for
+from remote import TOGETHER, Remote
+from settings import Settings
+from trouble import StageError, Status
+from workers import shared_out
+
+FILES = 8 * TOGETHER + 1
+NUMBERS = range(FILES)
+
+
+@pytest.fixture
+def remote(night: Night) -> Remote:
+    """A connection that none of these makes."""
+    return Remote(Settings(**{name.lower(): value for name, value in night.settings.items()}))
+
+
+def halves(_: Remote, group: Sequence[int]) -> list[tuple[int, int]]:
+    """Come to half of a group, and say who did."""
+    return [(number, os.getpid()) for number in group[: len(group) // 2 + 1]]
+
+
+def test_results_come_in_order_and_from_several_processes(remote: Remote) -> None:
+    found, processes = zip(*in_groups(remote, halves, NUMBERS, 0), strict=True)
+    assert found == tuple(NUMBERS)
+    assert os.getpid() not in processes
+    assert len(set(processes)) <= CONNECTIONS
+
+
+def test_one_group_needs_no_other_process(remote: Remote) -> None:
+    assert list(in_groups(remote, halves, NUMBERS[:TOGETHER], 0)) == [(number, os.getpid()) for number in NUMBERS[:TOGETHER]]
+
+
+def test_nothing_to_do(remote: Remote) -> None:
+    assert list(in_groups(remote, halves, [], 0)) == []
+
+
+def test_trouble_of_several_connections_is_left_to_one(remote: Remote) -> None:
+    here, tries = os.getpid(), []
+
+    def work(_: Remote, group: Sequence[int]) -> list[int]:
+        if 3 * TOGETHER in group and os.getpid() != here:
+            raise StageError(Status.SFTP, "too many.", "fewer.")
+        if os.getpid() == here:
+            tries.append(group[0])
+            if len(tries) == 1:
+                raise Outage(Status.SFTP, "gone.", "wait.")
+        return list(group)
+
+    assert list(in_groups(remote, work, NUMBERS, 30)) == list(NUMBERS)
+    assert tries == sorted([3 * TOGETHER, *range(3 * TOGETHER, FILES, TOGETHER)])  # from there on, after an outage that heals
+
+
+def test_trouble_that_lasts_is_raised(remote: Remote) -> None:
+    def work(_: Remote, group: Sequence[int]) -> list[int]:
+        raise StageError(Status.SFTP, f"no login, says {os.getpid()}.", "mend it.")
+
+    with pytest.raises(StageError, match=f"says {os.getpid()}"):
+        list(in_groups(remote, work, NUMBERS, 0))
+
+
+def is_cut(_: int) -> bool:
+    """Return whether what takes too long is cut in this process."""
+    cuts: list[int] = []
+    with watchdog(0.1, lambda: cuts.append(1)):
+        deadline = time.monotonic() + 5
+        while not cuts and time.monotonic() < deadline:
+            time.sleep(0.05)
+    return bool(cuts)
+
+
+def test_the_watchdog_watches_in_every_process() -> None:
+    assert is_cut(0)
+    assert list(shared_out(is_cut, range(2), 2)) == [True, True]
+
+
+def deliver(night: Night) -> None:
+    for number in NUMBERS:
+        night.deliver(f"report_{number}.txt", report(line(f"p{number}@example.com"), line("all@example.com")))
+
+
+def loaded(night: Night) -> None:
+    """Every report once, and no trace of it but in Postgres and in the zip."""
+    assert night.statuses() == [(f"report_{number}.txt", "loaded") for number in NUMBERS]
+    assert night.sql("select visitas_totales from visitor where email = 'all@example.com'") == [(FILES,)]
+    assert (list(night.source.iterdir()), night.left_in_work()) == ([], [])
+    assert len(list(night.backups.iterdir())) == 1
+
+
+def logins(server: OpenSSH) -> int:
+    return (server.folder / "sshd.log").read_text().count("Accepted publickey")
+
+
+def test_a_night_of_many_files(night: Night, own_openssh: OpenSSH) -> None:
+    deliver(night)
+    done = night.run(**own_openssh.settings())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 3 < logins(own_openssh) <= 1 + 2 * CONNECTIONS  # extract's to list, its workers', archive's
+    assert "going on with one" not in (night.logs / "extract.log").read_text() + (night.logs / "archive.log").read_text()
+    loaded(night)
+
+
+def test_a_server_that_allows_few_connections(night: Night, own_openssh: OpenSSH) -> None:
+    """It hangs up while it is busy with another login."""
+    own_openssh.stop()
+    config = own_openssh.folder / "sshd_config"
+    config.write_text(config.read_text().replace("MaxStartups 100", "MaxStartups 1"))
+    own_openssh.start()
+    deliver(night)
+    done = night.run(**own_openssh.settings() | {"RETRY_SECONDS": "60"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "going on with one connection, after 'the SFTP server" in (night.logs / "extract.log").read_text()
+    loaded(night)
+
+
+def test_a_server_gone_in_the_middle_and_back(night: Night, own_openssh: OpenSSH) -> None:
+    assert own_openssh.process
+    for number in NUMBERS:
+        with night.deliver(f"report_{number}.txt", b"").open("wb") as file:
+            file.truncate(1 << 20)
+    environment = night.environment(**own_openssh.settings() | {"RETRY_SECONDS": "60"})
+    command = [sys.executable, str(ETL / "extract.py")]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as extract:
+        wait_for(lambda: len(list(night.work.glob("report_*"))) > TOGETHER)
+        serving = psutil.Process(own_openssh.process.pid).children(recursive=True)
+        own_openssh.stop()
+        for one in serving:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        time.sleep(1)
+        own_openssh.start()
+        assert len(list(night.work.glob("report_*"))) < FILES
+        assert (extract.communicate(timeout=60)[1], extract.returncode) == ("", 0)
+    assert "going on with one connection" in (night.logs / "extract.log").read_text()
+    assert night.left_in_work() == sorted(f"report_{number}.txt" for number in NUMBERS)
+    assert {(night.work / name).stat().st_size for name in night.left_in_work()} == {1 << 20}
