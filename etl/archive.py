@@ -76,14 +76,18 @@ def clear(database: Database, work: WorkDir, settings: Settings) -> Status:
     status = Status.DONE
     gone: list[Entry] = []
     try:
-        if archived:
-            from clearing import cleared  # noqa: PLC0415 - a night without files does not wait for the import of paramiko
+        if archived and settings.delete_source:
+            from clearing import clear_both  # noqa: PLC0415 - not for a night without files
 
-            for entry, outcome in cleared(archived, work, settings):
+            for entry, outcome in clear_both(archived, work, settings):
                 if outcome is Status.DONE:
                     gone.append(entry)
                 else:
                     status = outcome
+        else:
+            for entry in archived:
+                work.report(entry.name).remove_if(entry.bytes, entry.mtime)
+                gone.append(entry)
         return status
     finally:
         if settings.delete_source and gone:

@@ -1,4 +1,4 @@
-"""Clearing: a report that is in a proved zip goes, at the source and here."""
+"""Clearing at the source: apart from archive.py, so that a night without files does not wait for the import of paramiko."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -14,31 +14,27 @@ from workdir import WorkDir
 log = logging.getLogger("etl.clearing")
 
 
-def cleared(archived: Sequence[Entry], work: WorkDir, settings: Settings) -> Iterator[tuple[Entry, Status]]:
-    """Remove reports at the source, if they are to be deleted there, and then here; yield how it ended for each."""
+def clear_both(archived: Sequence[Entry], work: WorkDir, settings: Settings) -> Iterator[tuple[Entry, Status]]:
+    """Remove reports at the source and then here; yield how it ended for each."""
     remote = Remote(settings)
     try:
-        outcomes = in_groups(remote, partial(clear_group, work, settings), archived, settings.retry_seconds)
-        yield from zip(archived, outcomes, strict=True)
+        yield from zip(archived, in_groups(remote, partial(clear_group, work), archived, settings.retry_seconds), strict=True)
     finally:
         remote.close()
 
 
-def clear_group(work: WorkDir, settings: Settings, remote: Remote, entries: Sequence[Entry]) -> list[Status]:
-    """Remove a group of reports, what is staged from them too, and return how it ended for each; or raise Outage."""
+def clear_group(work: WorkDir, remote: Remote, entries: Sequence[Entry]) -> list[Status]:
+    """Remove a group of reports and return how it ended for each, or raise Outage or StageError."""
     sources = [Source(entry.name, entry.bytes, entry.mtime) for entry in entries]
-    deleted = remote.delete(sources) if settings.delete_source else {}
+    deleted = remote.delete(sources)
     statuses = []
     for source in sources:
-        outcome = deleted.get(source, False)
+        outcome = deleted[source]
         if isinstance(outcome, StageError):  # this file only: the others go on
             log.error("%s: %s", source.name, outcome)
             statuses.append(outcome.status)
-            continue
-        if settings.delete_source:
+        else:
             log.info("cleared %s deleted_at_source=%s", source.name, outcome)
-        report = work.report(source.name)
-        if report.is_file_of(source.size, source.mtime):
-            report.remove()
-        statuses.append(Status.DONE)
+            work.report(source.name).remove_if(source.size, source.mtime)
+            statuses.append(Status.DONE)
     return statuses

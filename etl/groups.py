@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from outage import retrying
 from remote import TOGETHER, Remote
@@ -22,28 +21,44 @@ log = logging.getLogger("etl.groups")
 def in_groups(remote: Remote, work: Work[Item, Result], items: Sequence[Item], patience: float) -> Iterator[Result]:
     """Yield what ``work`` makes of every item, in order; wait out an outage for ``patience`` seconds.
 
-    ``work`` is given a group and returns the results of its first items, of one at least, or raises Outage. It may be
-    given an item again whose result was lost.
+    ``work`` is given a connection and some items, and returns the results of the first of these, of one at least, or
+    raises StageError. More than TOGETHER items are shared out among CONNECTIONS, which have no patience: what one of
+    them leaves is done over one connection once all have ended. So a server may allow no more than one.
     """
-    groups = [items[start : start + TOGETHER] for start in range(0, len(items), TOGETHER)]
-    done = 0
-    if len(groups) > 1:
+    size = TOGETHER // CONNECTIONS if len(items) > TOGETHER else TOGETHER  # TOGETHER in all
+    groups = [items[start : start + size] for start in range(0, len(items), size)]
+    begun: list[list[Result]] = [[] for _ in groups]
+    if len(items) > TOGETHER:
         remote.close()  # each process makes a connection of its own
-        try:
-            for results in shared_out(partial(all_of, remote, work), groups, CONNECTIONS):
-                yield from results
-                done += len(results)
-        except StageError as error:  # the server may be gone, or allow no more than one connection: what lasts comes again
-            log.info("going on with one connection, after %r", str(error))
-    while done < len(items):
-        results = retrying(patience)(work, remote, items[done : done + TOGETHER])
+        begun = list(shared_out(Attempt(remote, work), groups, CONNECTIONS))
+    for group, first in zip(groups, begun, strict=True):
+        results = [*first]
+        while len(results) < len(group):
+            results += retrying(patience)(connected, remote, work, group[len(results) :])
         yield from results
-        done += len(results)
 
 
-def all_of(remote: Remote, work: Work[Item, Result], group: Sequence[Item]) -> list[Result]:
-    """Return what ``work`` makes of a whole group, or raise what stops it."""
-    results: list[Result] = []
-    while len(results) < len(group):
-        results += work(remote, group[len(results) :])
-    return results
+def connected(remote: Remote, work: Work[Item, Result], group: Sequence[Item]) -> list[Result]:
+    """Return what ``work`` makes of a group over a connection that is there; one that cannot be made is no file's fault."""
+    remote.connect()
+    return work(remote, group)
+
+
+class Attempt(Generic[Item, Result]):
+    """Work that ends with the first trouble of its process."""
+
+    def __init__(self, remote: Remote, work: Work[Item, Result]) -> None:
+        self._remote = remote
+        self._work = work
+        self._failed = False
+
+    def __call__(self, group: Sequence[Item]) -> list[Result]:
+        """Return the results of a group's first items: of all, unless there is trouble, or has been."""
+        results: list[Result] = []
+        while len(results) < len(group) and not self._failed:
+            try:
+                results += connected(self._remote, self._work, group[len(results) :])
+            except StageError as error:
+                self._failed = True
+                log.info("a connection less, after %r", str(error))
+        return results

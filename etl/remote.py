@@ -16,7 +16,7 @@ from paramiko.sftp import CMD_ATTRS, CMD_CLOSE, CMD_HANDLE, CMD_LSTAT, CMD_OPEN,
 from outage import Outage, watchdog
 from settings import Settings
 from sftp import Answer, Client, Request
-from ssh import TIMEOUT, connect, transport_of
+from ssh import TIMEOUT, connect, disconnect, transport_of
 from trouble import StageError, Status
 
 SLOWEST = 10_000  # bytes per second; a transfer that is slower on the whole hangs
@@ -123,10 +123,15 @@ class Remote:
                     "give it the right to, or set DELETE_SOURCE=false.",
                 ) from error
 
+    def connect(self) -> None:
+        """Make the connection if there is none, or raise Outage or StageError."""
+        with self._session():
+            pass
+
     def close(self) -> None:
         """End the connection; the next call makes a new one."""
         if self._client is not None:
-            self._client.close()
+            disconnect(self._client)
         self._client = self._sftp = None
 
     def _each(self, sftp: Client, kind: int, sources: Sequence[Source], *arguments: object) -> Sequence[tuple[Source, Answer]]:

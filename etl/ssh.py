@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,15 @@ def connect(settings: Settings) -> paramiko.SSHClient:
         client.close()
         raise
     return client
+
+
+def disconnect(client: paramiko.SSHClient) -> None:
+    """End a connection now; paramiko's thread would see that it is over after up to 0.1 s."""
+    if transport := client.get_transport():
+        client.close()
+        with suppress(OSError):  # it is gone already
+            transport.sock.shutdown(socket.SHUT_RDWR)
+        transport.join(1)
 
 
 def load_host_keys(client: paramiko.SSHClient, path: Path) -> None:

@@ -72,6 +72,11 @@ class Report:
         with written(self.staged("manifest.json")) as file:
             file.write(json.dumps(vars(manifest)).encode())
 
+    def remove_if(self, size: int, mtime: int) -> None:
+        """Remove the report, and what was staged from it, if it is that very file."""
+        if self.is_file_of(size, mtime):
+            self.remove()
+
     def remove(self) -> None:
         """Remove the report and what was staged from it; the report last, so that nothing is forgotten."""
         for kind in ("manifest.json", "statistics.csv", "errors.csv"):

@@ -1,12 +1,13 @@
 """Workers: processes that share the work of a script that would keep one processor busy and leave the others idle."""
 
 import ctypes
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -17,7 +18,9 @@ SHARES = 100  # that the items are handed out in: few enough for small items, ma
 
 forked = get_context("fork")  # a fresh interpreter would take as long to start as a small night
 ended = forked.RawValue("b", 0)  # 1: begin no more items
-own: list[Callable[[Any], Any]] = []  # a worker's work, which came with the fork: it may hold a connection still to be made
+works: list[Callable[[Any], Any]] = []  # one in a worker: its copy of the work, which came with the fork, none elsewhere
+
+log = logging.getLogger("etl.workers")
 
 
 def shared_out(work: Callable[[Item], Result], items: Sequence[Item], processes: int | None = None) -> Iterator[Result]:
@@ -34,8 +37,15 @@ def shared_out(work: Callable[[Item], Result], items: Sequence[Item], processes:
     size = len(items) // SHARES + 1
     ended.value = 0
     with ProcessPoolExecutor(count, forked, begin, (work, os.getpid())) as pool:
-        # Not pool.map, which cancels what is left when one fails: a worker that is killed then hangs the pool.
-        shares = [pool.submit(work_through, items[start : start + size]) for start in range(0, len(items), size)]
+        try:
+            # Not pool.map, which cancels what is left when one fails: a worker that is killed then hangs the pool.
+            shares = [pool.submit(work_through, items[start : start + size]) for start in range(0, len(items), size)]
+        except OSError as error:  # the system gives no more processes
+            for worker in active_children():
+                worker.kill()  # or those that it gave would wait for ever
+            log.warning("working in one process: %s. Hint: allow more of them.", error.strerror)
+            yield from map(work, items)
+            return
         try:
             for share in shares:
                 yield from share.result()
@@ -48,12 +58,12 @@ def shared_out(work: Callable[[Item], Result], items: Sequence[Item], processes:
 def begin(work: Callable[[Any], Any], parent: int) -> None:
     """Make this process a worker, which dies with its parent."""
     live_and_die_with(parent)
-    own.append(work)
+    works.append(work)
 
 
 def work_through(items: Sequence[Any]) -> list[Any]:
     """Return what this worker's work makes of the items, as far as it is still wanted."""
-    (work,) = own
+    (work,) = works
     return [work(item) for item in items if not ended.value]
 
 

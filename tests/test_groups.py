@@ -4,18 +4,22 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
 
+from extract import pull
 from groups import CONNECTIONS, in_groups
 from outage import Outage, watchdog
 from parts import ETL, Night, OpenSSH, line, report, wait_for
 from remote import TOGETHER, Remote
 from settings import Settings
 from trouble import StageError, Status
+from workdir import WorkDir
 from workers import shared_out
 
 FILES = 8 * TOGETHER + 1
@@ -23,13 +27,15 @@ NUMBERS = range(FILES)
 
 
 @pytest.fixture
-def remote(night: Night) -> Remote:
-    """A connection that none of these makes."""
-    return Remote(Settings(**{name.lower(): value for name, value in night.settings.items()}))
+def remote(night: Night, own_openssh: OpenSSH) -> Iterator[Remote]:
+    server = Remote(Settings(**{name.lower(): value for name, value in (night.settings | own_openssh.settings()).items()}))
+    yield server
+    server.close()
 
 
 def halves(_: Remote, group: Sequence[int]) -> list[tuple[int, int]]:
     """Come to half of a group, and say who did."""
+    time.sleep(0.01)  # long enough for everybody to have a part in it
     return [(number, os.getpid()) for number in group[: len(group) // 2 + 1]]
 
 
@@ -37,7 +43,7 @@ def test_results_come_in_order_and_from_several_processes(remote: Remote) -> Non
     found, processes = zip(*in_groups(remote, halves, NUMBERS, 0), strict=True)
     assert found == tuple(NUMBERS)
     assert os.getpid() not in processes
-    assert len(set(processes)) <= CONNECTIONS
+    assert 1 < len(set(processes)) <= CONNECTIONS
 
 
 def test_one_group_needs_no_other_process(remote: Remote) -> None:
@@ -48,28 +54,39 @@ def test_nothing_to_do(remote: Remote) -> None:
     assert list(in_groups(remote, halves, [], 0)) == []
 
 
-def test_trouble_of_several_connections_is_left_to_one(remote: Remote) -> None:
-    here, tries = os.getpid(), []
+def test_what_several_connections_leave_is_done_over_one_and_nothing_twice(remote: Remote, tmp_path: Path) -> None:
+    here, stop = os.getpid(), FILES // 2 + 3  # the fourth of its group
 
     def work(_: Remote, group: Sequence[int]) -> list[int]:
-        if 3 * TOGETHER in group and os.getpid() != here:
-            raise StageError(Status.SFTP, "too many.", "fewer.")
-        if os.getpid() == here:
-            tries.append(group[0])
-            if len(tries) == 1:
-                raise Outage(Status.SFTP, "gone.", "wait.")
+        if os.getpid() != here and stop in group:
+            if group[0] == stop:
+                raise StageError(Status.SFTP, "too many.", "fewer.")
+            return list(group[: group.index(stop)])
+        if os.getpid() == here and not (tmp_path / "outage").exists():
+            (tmp_path / "outage").touch()
+            raise Outage(Status.SFTP, "gone.", "wait.")
+        with (tmp_path / "done").open("a") as done:
+            done.write("".join(f"{number}\n" for number in group))
         return list(group)
 
     assert list(in_groups(remote, work, NUMBERS, 30)) == list(NUMBERS)
-    assert tries == sorted([3 * TOGETHER, *range(3 * TOGETHER, FILES, TOGETHER)])  # from there on, after an outage that heals
+    done = [int(number) for number in (tmp_path / "done").read_text().split()]
+    assert sorted(done) == [number for number in NUMBERS if not stop - 3 <= number < stop]
+    assert (tmp_path / "outage").exists()
 
 
-def test_trouble_that_lasts_is_raised(remote: Remote) -> None:
-    def work(_: Remote, group: Sequence[int]) -> list[int]:
-        raise StageError(Status.SFTP, f"no login, says {os.getpid()}.", "mend it.")
-
-    with pytest.raises(StageError, match=f"says {os.getpid()}"):
-        list(in_groups(remote, work, NUMBERS, 0))
+def test_a_login_that_is_refused_is_no_files_fault_and_not_tried_for_each(
+    night: Night, own_openssh: OpenSSH, remote: Remote, caplog: pytest.LogCaptureFixture
+) -> None:
+    deliver(night)
+    sources = remote.list()[0]
+    (own_openssh.folder / "authorized_keys").unlink()
+    with pytest.raises(StageError, match="refuses the login"):
+        list(in_groups(remote, partial(pull, WorkDir(remote._settings)), sources, 0))
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+    refused = (own_openssh.folder / "sshd.log").read_text().count("authenticating user")
+    assert 0 < refused <= CONNECTIONS + 1
+    assert night.left_in_work() == []
 
 
 def is_cut(_: int) -> bool:
@@ -109,7 +126,7 @@ def test_a_night_of_many_files(night: Night, own_openssh: OpenSSH) -> None:
     done = night.run(**own_openssh.settings())
     assert (done.returncode, done.stderr) == (0, "")
     assert 3 < logins(own_openssh) <= 1 + 2 * CONNECTIONS  # extract's to list, its workers', archive's
-    assert "going on with one" not in (night.logs / "extract.log").read_text() + (night.logs / "archive.log").read_text()
+    assert "a connection less" not in (night.logs / "extract.log").read_text() + (night.logs / "archive.log").read_text()
     loaded(night)
 
 
@@ -122,7 +139,7 @@ def test_a_server_that_allows_few_connections(night: Night, own_openssh: OpenSSH
     deliver(night)
     done = night.run(**own_openssh.settings() | {"RETRY_SECONDS": "60"})
     assert (done.returncode, done.stderr) == (0, "")
-    assert "going on with one connection, after 'the SFTP server" in (night.logs / "extract.log").read_text()
+    assert "a connection less, after 'the SFTP server" in (night.logs / "extract.log").read_text()
     loaded(night)
 
 
@@ -144,6 +161,6 @@ def test_a_server_gone_in_the_middle_and_back(night: Night, own_openssh: OpenSSH
         own_openssh.start()
         assert len(list(night.work.glob("report_*"))) < FILES
         assert (extract.communicate(timeout=60)[1], extract.returncode) == ("", 0)
-    assert "going on with one connection" in (night.logs / "extract.log").read_text()
+    assert "a connection less" in (night.logs / "extract.log").read_text()
     assert night.left_in_work() == sorted(f"report_{number}.txt" for number in NUMBERS)
     assert {(night.work / name).stat().st_size for name in night.left_in_work()} == {1 << 20}

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from parts import ETL, Night, line, report, wait_for
+from parts import ETL, Night, line, need, report, wait_for
 from trouble import StageError, Status
 from workers import shared_out
 
@@ -90,6 +90,17 @@ list(shared_out(work, range(int(sys.argv[1]), 12)))
 def test_a_killed_worker_ends_it(first: int, ends: int) -> None:
     done = subprocess.run([sys.executable, "-c", DYING, str(first)], cwd=ETL, timeout=30, capture_output=True, check=False)
     assert done.returncode == ends
+
+
+def test_without_more_processes_it_works_in_this_one() -> None:
+    """The kernel refuses the second; the first is not left waiting."""
+    script = "import os, workers; print({*workers.shared_out(lambda _: os.getpid(), range(8), 4)} == {os.getpid()})"
+    refuse = [need("strace"), "-f", "-qq", "-e", "trace=clone", "-e", "inject=clone:error=EAGAIN:when=2"]
+    done = subprocess.run(
+        [*refuse, sys.executable, "-c", script], cwd=ETL, timeout=30, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n")
+    assert "INJECTED" in done.stderr
 
 
 @contextmanager
