@@ -34,10 +34,10 @@ def archive(database: Database, work: WorkDir, settings: Settings) -> None:
     if in_place:  # a run was killed just before it could say so
         synced(folder)
         database.run(ledger.set_archived, in_place)
-    reports = {entry: work.report(entry.name) for entry in waiting if entry not in in_place}
-    reports = {entry: report for entry, report in reports.items() if report.is_file_of(entry.bytes, entry.mtime)}
-    for entry in waiting:
-        if entry not in in_place and entry not in reports:
+    unzipped = {entry: work.report(entry.name) for entry in waiting if entry not in in_place}
+    reports = {entry: report for entry, report in unzipped.items() if report.is_file_of(entry.bytes, entry.mtime)}
+    for entry in unzipped:
+        if entry not in reports:
             log.warning("%s is in the load log, but neither here nor in a zip. Hint: ask the sender for it again.", entry.name)
     if not reports:
         return

@@ -90,11 +90,11 @@ def connect(settings: Settings) -> paramiko.SSHClient:
 
 
 def disconnect(client: paramiko.SSHClient) -> None:
-    """End a connection now; paramiko's thread would see that it is over after up to 0.1 s."""
+    """End a connection, and with it paramiko's thread, which would see it up to 0.1 s later."""
     if transport := client.get_transport():
-        client.close()
         with suppress(OSError):  # it is gone already
             transport.sock.shutdown(socket.SHUT_RDWR)
+        client.close()
         transport.join(1)
 
 

@@ -143,6 +143,19 @@ def test_a_server_that_allows_few_connections(night: Night, own_openssh: OpenSSH
     loaded(night)
 
 
+def test_a_killed_extract_leaves_nobody_and_the_next_run_goes_on(night: Night) -> None:
+    deliver(night)
+    with subprocess.Popen([sys.executable, str(ETL / "extract.py")], env=night.environment()) as extract:
+        wait_for(lambda: len(list(night.work.glob("report_*"))) > TOGETHER)
+        workers = psutil.Process(extract.pid).children()
+        extract.kill()
+    assert len(workers) == CONNECTIONS
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    assert len(list(night.work.glob("report_*"))) < FILES
+    assert night.run().returncode == 0
+    loaded(night)
+
+
 def test_a_server_gone_in_the_middle_and_back(night: Night, own_openssh: OpenSSH) -> None:
     assert own_openssh.process
     for number in NUMBERS:

@@ -4,14 +4,15 @@ import os
 import resource
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from threading import Thread
 
+import paramiko
 import psutil
 import pytest
 
@@ -135,6 +136,14 @@ def test_what_cannot_be_deleted_stops_no_other(night: Night, remote: Remote) -> 
     assert list(night.source.iterdir()) == [folder]
 
 
+def test_a_closed_connection_leaves_no_thread(remote: Remote) -> None:
+    """A fork would go on without it, at a point where it may hold a lock."""
+    remote.list()
+    assert any(isinstance(thread, paramiko.Transport) for thread in threading.enumerate())
+    remote.close()
+    assert not any(isinstance(thread, paramiko.Transport) for thread in threading.enumerate())
+
+
 def test_a_file_that_is_left_half_read(night: Night, remote: Remote) -> None:
     """Whoever stops in the middle of a file gets the next one from its beginning."""
     night.deliver("report_1.txt", os.urandom(3 << 20))
@@ -198,7 +207,7 @@ def test_an_outage_keeps_what_has_been_pulled(night: Night, remote: Remote, open
         wait_for(lambda: part.exists() and part.stat().st_size > 0)
         os.kill(sftp_server(openssh), signal.SIGKILL)
 
-    (killer := Thread(target=cut)).start()
+    (killer := threading.Thread(target=cut)).start()
     assert pull(work, remote, sources) == [Status.DONE]
     killer.join()
     assert night.left_in_work() == ["report_0.txt"]
