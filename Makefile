@@ -105,7 +105,7 @@ test: .venv/etl .venv/postgres .venv/tests ## Run the tests
 crash-test: .venv/etl .venv/postgres .venv/tests ## Kill the night everywhere, run it again, compare (minutes)
 	cd tests && PYTHONPATH=../etl ../$(PYTHON) crash.py
 
-bench: .venv/etl .venv/postgres .venv/tests ## Measure the night against a hand-written script (many minutes; BENCH=--large: half an hour)
+bench: .venv/etl .venv/postgres .venv/tests ## Measure the night against a hand-written script (seven minutes or more; BENCH=--large: twice that)
 	cd tests && PYTHONPATH=../etl ../$(PYTHON) bench.py $(BENCH)
 
 lint: .venv/etl .venv/postgres .venv/tests ## Check style, types and shell scripts

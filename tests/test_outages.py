@@ -247,7 +247,7 @@ def test_back_off_ends_and_lasting_trouble_is_not_retried() -> None:
     with pytest.raises(outage.Outage):
         outage.retrying(3)(fail, outage.Outage(12, "gone.", "wait."))
     assert len(tries) > 1
-    assert tries[-1] - tries[0] <= 3
+    assert tries[-1] - tries[0] < 3.5  # a sleep may end late, but none is begun that would end behind the limit
     tries.clear()
     with pytest.raises(outage.StageError):
         outage.retrying(3)(fail, outage.StageError(12, "no.", "never."))
