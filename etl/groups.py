@@ -25,10 +25,11 @@ def in_groups(remote: Remote, work: Work[Item, Result], items: Sequence[Item], p
     raises StageError. More than TOGETHER items are shared out among CONNECTIONS, which have no patience: what one of
     them leaves is done over one connection once all have ended. So a server may allow no more than one.
     """
-    size = TOGETHER // CONNECTIONS if len(items) > TOGETHER else TOGETHER  # TOGETHER in all
+    several = len(items) > TOGETHER
+    size = TOGETHER // CONNECTIONS if several else TOGETHER  # so TOGETHER in all
     groups = [items[start : start + size] for start in range(0, len(items), size)]
     begun: list[list[Result]] = [[] for _ in groups]
-    if len(items) > TOGETHER:
+    if several:
         remote.close()  # each process makes a connection of its own
         begun = list(shared_out(Attempt(remote, work), groups, CONNECTIONS))
     for group, first in zip(groups, begun, strict=True):

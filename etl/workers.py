@@ -1,4 +1,4 @@
-"""Workers: processes that share the work of a script that would keep one processor busy and leave the others idle."""
+"""Workers: processes that share the work of a script that would keep one processor busy, or wait, and leave the others idle."""
 
 import ctypes
 import logging

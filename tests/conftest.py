@@ -57,25 +57,26 @@ def database(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[str
     postgres.drop(name)
 
 
-@pytest.fixture(scope="session")
-def openssh(short_tmp: Path) -> Iterator[OpenSSH]:
-    """A running OpenSSH server."""
-    (folder := short_tmp / "ssh").mkdir()
-    server = OpenSSH(folder)
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def own_openssh(short_tmp: Path) -> Iterator[OpenSSH]:
-    """Another one, which the test may stop and look into."""
-    (folder := short_tmp / "ownssh").mkdir()
+def serving(folder: Path) -> Iterator[OpenSSH]:
+    """Give a running OpenSSH server that lies in a new folder."""
+    folder.mkdir()
     server = OpenSSH(folder)
     server.start()
     yield server
     server.stop()
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def openssh(short_tmp: Path) -> Iterator[OpenSSH]:
+    """A running OpenSSH server."""
+    yield from serving(short_tmp / "ssh")
+
+
+@pytest.fixture
+def own_openssh(short_tmp: Path) -> Iterator[OpenSSH]:
+    """Another one, which the test may stop and look into."""
+    yield from serving(short_tmp / "ownssh")
 
 
 @pytest.fixture
