@@ -32,7 +32,7 @@ def advance(done: int) -> None:
         with so_far:
             so_far.value += done
             bar.n = so_far.value
-        bar.update(0)
+            bar.update(0)  # before another process shows more
 
 
 def watched(file: Any) -> IO[bytes]:

@@ -1,6 +1,7 @@
 """A connection over SSH: host keys pinned, and logins in order."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -77,25 +78,32 @@ def connect(settings: Settings) -> paramiko.SSHClient:
             transport_factory=transport,
         )
     except paramiko.BadHostKeyException as error:
-        client.close()
+        disconnect(client)
         raise StageError(
             Status.SFTP,
             f"the host key of {settings.sftp_host} has changed to {error.key.get_name()} {error.key.fingerprint}.",
             f"somebody may be in between; only if its owner confirms the key, replace it in {settings.sftp_known_hosts}.",
         ) from error
     except BaseException:
-        client.close()
+        disconnect(client)
         raise
     return client
 
 
 def disconnect(client: paramiko.SSHClient) -> None:
-    """End a connection, and with it paramiko's thread, which would see it up to 0.1 s later."""
+    """End a connection, and with it paramiko's thread, which would see it up to 0.1 s later.
+
+    It has ended when the system says so: ``join`` comes back before, when the thread still holds locks of OpenSSL's on
+    its way out. A process that is forked then has them locked for ever.
+    """
     if transport := client.get_transport():
         with suppress(OSError):  # it is gone already
             transport.sock.shutdown(socket.SHUT_RDWR)
         client.close()
-        transport.join(1)
+        thread = Path(f"/proc/self/task/{transport.native_id}")
+        deadline = time.monotonic() + TIMEOUT
+        while thread.exists() and time.monotonic() < deadline:
+            time.sleep(0.001)
 
 
 def load_host_keys(client: paramiko.SSHClient, path: Path) -> None:
