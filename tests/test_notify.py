@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import psutil
 import psycopg2
 import pytest
 
+import alerts
 from parts import ETL, ROOT, Night, line, need, report
 from sinks import MailSink, WebSink, certificate, mail_sink, web_sink
 
@@ -299,6 +301,19 @@ def test_a_night_of_a_thousand_warnings(told: Told) -> None:
     assert len(told.said()[0]) <= 3000  # what Slack takes
 
 
+@pytest.fixture
+def new_installation(tmp_path: Path) -> Iterator[None]:
+    """What is remembered in the log folder of this installation is put aside, and put back."""
+    state, aside = ROOT / "logs" / alerts.NAME, tmp_path / alerts.NAME
+    if known := state.exists():
+        shutil.move(state, aside)
+    yield
+    state.unlink(missing_ok=True)
+    if known:
+        shutil.move(aside, state)
+
+
+@pytest.mark.usefixtures("new_installation")
 @pytest.mark.parametrize("folder", ["/proc/logs", "~nobody-here/logs"])
 def test_a_log_folder_that_cannot_be_written(told: Told, folder: str) -> None:
     assert told.run(LOG_DIR=folder).returncode == (2 if folder[0] == "~" else 13)
