@@ -35,6 +35,7 @@ DEFAULTS = {
 }
 # The server notices within seconds that a killed run is gone, and nobody waits for a lock for ever.
 SESSION = "set datestyle = 'ISO'; set client_connection_check_interval = '10s'; set lock_timeout = '60s'"
+LOGIN_LIMIT = 30  # seconds; libpq's connect_timeout ends with the login, and a pooler may have let us in without a server to give
 TRANSACTION_LIMIT = 3600  # seconds; a transaction that takes longer hangs
 # libpq gives no SQLSTATE for a refused connection; these parts of its sentence name what waiting cannot mend.
 LASTING = (
@@ -97,10 +98,9 @@ class Database:
     def _connected(self) -> Iterator[connection]:
         """Give the connection, for so many seconds at the most; name the trouble behind psycopg2's errors."""
         try:
-            if self._connection is None:
-                self._connection = connect(self._settings)
+            link = self._connection or self._connect()
             with watchdog(self._limit, self._cut):
-                yield self._connection
+                yield link
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
             self.close()
             raise diagnose(error) from error
@@ -119,6 +119,17 @@ class Database:
                 raise
             self.close()
             raise diagnose(error.__cause__) from error
+
+    def _connect(self) -> connection:
+        """Make the connection and set it up for this program."""
+        self._connection = link = psycopg2.connect(dsn(self._settings), client_encoding="UTF8", connection_factory=Link)
+        try:
+            with watchdog(LOGIN_LIMIT, self._cut), link, link.cursor() as cursor:
+                cursor.execute(SESSION)
+        except BaseException:
+            self.close()
+            raise
+        return link
 
     def _cut(self) -> None:
         """Break the connection under a hanging call; psycopg2 itself cannot be interrupted."""
@@ -160,14 +171,6 @@ def planned(cursor: cursor, name: str) -> str:
         cursor.execute(f"prepare {name} as {query(name) % numbered}")
         link.planned[name] = f"execute {name} ({', '.join(f'%({parameter})s' for parameter in parameters)});"
     return link.planned[name]
-
-
-def connect(settings: DatabaseSettings) -> connection:
-    """Return a new connection, set up for this program."""
-    link = psycopg2.connect(dsn(settings), client_encoding="UTF8", connection_factory=Link)
-    with link, link.cursor() as cursor:
-        cursor.execute(SESSION)
-    return link
 
 
 def dsn(settings: DatabaseSettings) -> str:

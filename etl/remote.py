@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from functools import partial
 from itertools import groupby
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from paramiko.sftp import CMD_ATTRS, CMD_CLOSE, CMD_HANDLE, CMD_LSTAT, CMD_OPEN,
 from outage import Outage, watchdog
 from settings import Settings
 from sftp import Answer, Client, Request
-from ssh import TIMEOUT, connect, disconnect, transport_of
+from ssh import TIMEOUT, connect, cut, disconnect, transport_of
 from trouble import StageError, Status
 
 SLOWEST = 10_000  # bytes per second; a transfer that is slower on the whole hangs
@@ -185,9 +186,10 @@ class Remote:
         try:
             if self._client is None or self._sftp is None:
                 self._client = connect(self._settings)
-                with watchdog(TIMEOUT, self._client.close):
-                    self._sftp = Client.over(transport_of(self._client))
-            with watchdog(seconds, self._client.close):
+                transport = transport_of(self._client)
+                with watchdog(TIMEOUT, partial(cut, transport)):
+                    self._sftp = Client.over(transport)
+            with watchdog(seconds, partial(cut, transport_of(self._client))):
                 yield self._sftp
         except AuthFailure as error:
             self.close()

@@ -97,13 +97,18 @@ def disconnect(client: paramiko.SSHClient) -> None:
     its way out. A process that is forked then has them locked for ever.
     """
     if transport := client.get_transport():
-        with suppress(OSError):  # it is gone already
-            transport.sock.shutdown(socket.SHUT_RDWR)
+        cut(transport)
         client.close()
         thread = Path(f"/proc/self/task/{transport.native_id}")
         deadline = time.monotonic() + TIMEOUT
         while thread.exists() and time.monotonic() < deadline:
             time.sleep(0.001)
+
+
+def cut(transport: paramiko.Transport) -> None:
+    """Break a connection under whatever waits on it."""
+    with suppress(OSError):  # it is gone already
+        transport.sock.shutdown(socket.SHUT_RDWR)
 
 
 def load_host_keys(client: paramiko.SSHClient, path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import active_children, get_context
 from typing import Any, TypeVar
 
@@ -38,21 +39,32 @@ def shared_out(work: Callable[[Item], Result], items: Sequence[Item], processes:
     ended.value = 0
     with ProcessPoolExecutor(count, forked, begin, (work, os.getpid())) as pool:
         try:
-            # Not pool.map, which cancels what is left when one fails: a worker that is killed then hangs the pool.
-            shares = [pool.submit(work_through, items[start : start + size]) for start in range(0, len(items), size)]
-        except OSError as error:  # the system gives no more processes
-            for worker in active_children():
-                worker.kill()  # or those that it gave would wait for ever
-            log.warning("working in one process: %s. Hint: allow more of them.", error.strerror)
-            yield from map(work, items)
-            return
-        try:
+            try:
+                with ctrl_c_held_back():
+                    # Not pool.map, which cancels what is left when one fails: a worker that is killed then hangs the pool.
+                    shares = [pool.submit(work_through, items[start : start + size]) for start in range(0, len(items), size)]
+            except OSError as error:  # the system gives no more processes
+                for worker in active_children():
+                    worker.kill()  # or those that it gave would wait for ever
+                log.warning("working in one process: %s. Hint: allow more of them.", error.strerror)
+                yield from map(work, items)
+                return
             for share in shares:
                 yield from share.result()
         except BrokenProcessPool:
             os.kill(os.getpid(), signal.SIGKILL)
         finally:
             ended.value = 1
+
+
+@contextmanager
+def ctrl_c_held_back() -> Iterator[None]:
+    """Have Ctrl-C wait, here and in the processes forked meanwhile, until these are ready for it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def begin(work: Callable[[Any], Any], parent: int) -> None:
@@ -74,3 +86,4 @@ def live_and_die_with(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all of them; the parent is the one to speak of it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from parts import Night, OpenSSH, Postgres, need
 from settings import KNOWN, is_misspelt
+
+# On a busy machine every example may take its time.
+hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("patient")
 
 
 @pytest.hookimpl(wrapper=True)

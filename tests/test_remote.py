@@ -43,8 +43,14 @@ def sftp_server(openssh: OpenSSH) -> int:
             return [one.pid for one in listener.children(recursive=True) if "internal-sftp" in " ".join(one.cmdline())]
         return []
 
-    wait_for(lambda: len(serving()) == 1)  # that of the test before may still be going
-    return serving()[0]
+    found: list[int] = []
+
+    def alone() -> bool:  # that of the test before may still be going
+        found[:] = serving()
+        return len(found) == 1
+
+    wait_for(alone)
+    return found[0]
 
 
 def listed(remote: Remote) -> list[Source]:
@@ -198,7 +204,8 @@ def test_the_end_of_the_sftp_part_alone_is_an_outage(night: Night, remote: Remot
 
 def test_an_outage_keeps_what_has_been_pulled(night: Night, remote: Remote, openssh: OpenSSH) -> None:
     night.deliver("report_0.txt", b"0")
-    night.deliver("report_1.txt", bytes(64 << 20))
+    with night.deliver("report_1.txt", b"").open("wb") as file:
+        file.truncate(512 << 20)
     sources = listed(remote)
     work = WorkDir(remote._settings)
     part = work.root / ".report_1.txt.part"
@@ -212,4 +219,4 @@ def test_an_outage_keeps_what_has_been_pulled(night: Night, remote: Remote, open
     killer.join()
     assert night.left_in_work() == ["report_0.txt"]
     assert pull(work, remote, sources[1:]) == [Status.DONE]
-    assert (work.root / "report_1.txt").stat().st_size == 64 << 20
+    assert (work.root / "report_1.txt").stat().st_size == 512 << 20

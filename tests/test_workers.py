@@ -21,7 +21,7 @@ from workers import shared_out
 
 pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor has no workers")
 REPORTS = 4
-LINES = 60_000  # a second's work
+LINES = 30_000  # with doubtful addresses: seconds of work
 WORKERS = min(len(os.sched_getaffinity(0)), REPORTS)
 
 
@@ -92,6 +92,16 @@ def test_a_killed_worker_ends_it(first: int, ends: int) -> None:
     assert done.returncode == ends
 
 
+def test_ctrl_c_finds_every_worker_ready_for_it() -> None:
+    """Even one that is a process just now says nothing of it; as nobody else hears of this one, it is a worker killed."""
+    script = (
+        "import os, signal, workers; os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGINT));"
+        " list(workers.shared_out(abs, range(8)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ETL, timeout=30, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, b"")
+
+
 def test_without_more_processes_it_works_in_this_one() -> None:
     """The kernel refuses the second; the first is not left waiting."""
     script = "import os, workers; print({*workers.shared_out(lambda _: os.getpid(), range(8), 4)} == {os.getpid()})"
@@ -107,12 +117,12 @@ def test_without_more_processes_it_works_in_this_one() -> None:
 def at_work(night: Night) -> Iterator[tuple["subprocess.Popen[str]", list[psutil.Process]]]:
     """Give a transform that has workers, and these."""
     for number in range(REPORTS):
-        night.deliver(f"report_{number}.txt", report(*(line(f"p{number}_{one}@example.com") for one in range(LINES))))
+        night.deliver(f"report_{number}.txt", report(*(line(f"P{number}_{one}@example.com") for one in range(LINES))))
     assert night.run("extract.py").returncode == 0
     command = [sys.executable, str(ETL / "transform.py")]
     with subprocess.Popen(command, env=night.environment(), stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         transform = psutil.Process(process.pid)
-        wait_for(lambda: len(transform.children()) == WORKERS and list((night.work / "staged").glob(".*")))
+        wait_for(lambda: len(transform.children()) == WORKERS and len(list((night.work / "staged").glob(".*"))) == WORKERS)
         workers = transform.children()
         yield process, workers
 
@@ -135,7 +145,7 @@ def test_a_killed_transform_leaves_nobody_who_holds_the_lock(night: Night) -> No
 def test_a_transform_whose_worker_is_killed_ends_as_if_it_had_been(night: Night) -> None:
     with at_work(night) as (transform, workers):
         workers[0].kill()
-        _, said = transform.communicate()
+        _, said = transform.communicate(timeout=30)
     assert (transform.returncode, said) == (-signal.SIGKILL, "")
     assert psutil.wait_procs(workers, timeout=10)[1] == []
     heals(night)
@@ -144,7 +154,7 @@ def test_a_transform_whose_worker_is_killed_ends_as_if_it_had_been(night: Night)
 def test_ctrl_c_reaches_all_and_one_speaks_of_it(night: Night) -> None:
     with at_work(night) as (transform, workers):
         os.killpg(transform.pid, signal.SIGINT)
-        _, said = transform.communicate()
+        _, said = transform.communicate(timeout=30)
     assert (transform.returncode, said) == (130, "transform: interrupted; the next run goes on from here.\n")
     assert psutil.wait_procs(workers, timeout=10)[1] == []
     heals(night)
@@ -152,11 +162,11 @@ def test_ctrl_c_reaches_all_and_one_speaks_of_it(night: Night) -> None:
 
 def test_the_bar_shows_what_all_have_done(night: Night) -> None:
     for number in range(REPORTS):
-        night.deliver(f"report_{number}.txt", report(*(line(f"p{number}_{one}@example.com") for one in range(LINES))))
+        night.deliver(f"report_{number}.txt", report(*(line(f"P{number}_{one}@example.com") for one in range(LINES))))
     assert night.run("extract.py").returncode == 0
     shown, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 100))
-    subprocess.run([sys.executable, str(ETL / "transform.py")], env=night.environment(), stderr=terminal, check=True)
+    subprocess.run([sys.executable, str(ETL / "transform.py")], env=night.environment(), stderr=terminal, check=True, timeout=60)
     percents = [int(found) for found in re.findall(rb"transform: +(\d+)%", os.read(shown, 1 << 16))]
     os.close(terminal)
     os.close(shown)
