@@ -35,7 +35,7 @@ DEFAULTS = {
 }
 # The server notices within seconds that a killed run is gone, and nobody waits for a lock for ever.
 SESSION = "set datestyle = 'ISO'; set client_connection_check_interval = '10s'; set lock_timeout = '60s'"
-LOGIN_LIMIT = 30  # seconds; libpq's connect_timeout ends with the login, and a pooler may have let us in without a server to give
+SETUP_LIMIT = 30  # seconds after the login, where connect_timeout ends; a pooler may have let us in without a server to give
 TRANSACTION_LIMIT = 3600  # seconds; a transaction that takes longer hangs
 # libpq gives no SQLSTATE for a refused connection; these parts of its sentence name what waiting cannot mend.
 LASTING = (
@@ -124,7 +124,7 @@ class Database:
         """Make the connection and set it up for this program."""
         self._connection = link = psycopg2.connect(dsn(self._settings), client_encoding="UTF8", connection_factory=Link)
         try:
-            with watchdog(LOGIN_LIMIT, self._cut), link, link.cursor() as cursor:
+            with watchdog(SETUP_LIMIT, self._cut), link, link.cursor() as cursor:
                 cursor.execute(SESSION)
         except BaseException:
             self.close()

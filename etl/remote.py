@@ -186,10 +186,9 @@ class Remote:
         try:
             if self._client is None or self._sftp is None:
                 self._client = connect(self._settings)
-                transport = transport_of(self._client)
-                with watchdog(TIMEOUT, partial(cut, transport)):
-                    self._sftp = Client.over(transport)
-            with watchdog(seconds, partial(cut, transport_of(self._client))):
+                with watchdog(TIMEOUT, partial(cut, self._client)):
+                    self._sftp = Client.over(transport_of(self._client))
+            with watchdog(seconds, partial(cut, self._client)):
                 yield self._sftp
         except AuthFailure as error:
             self.close()

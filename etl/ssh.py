@@ -91,13 +91,13 @@ def connect(settings: Settings) -> paramiko.SSHClient:
 
 
 def disconnect(client: paramiko.SSHClient) -> None:
-    """End a connection, and with it paramiko's thread, which would see it up to 0.1 s later.
+    """End a connection, and with it paramiko's thread, which would see it up to 0.1 s later; wait up to TIMEOUT for that.
 
-    It has ended when the system says so: ``join`` comes back before, when the thread still holds locks of OpenSSL's on
+    The thread has ended when the system says so: ``join`` comes back before, when it still holds locks of OpenSSL's on
     its way out. A process that is forked then has them locked for ever.
     """
     if transport := client.get_transport():
-        cut(transport)
+        cut(client)
         client.close()
         thread = Path(f"/proc/self/task/{transport.native_id}")
         deadline = time.monotonic() + TIMEOUT
@@ -105,10 +105,11 @@ def disconnect(client: paramiko.SSHClient) -> None:
             time.sleep(0.001)
 
 
-def cut(transport: paramiko.Transport) -> None:
-    """Break a connection under whatever waits on it."""
-    with suppress(OSError):  # it is gone already
-        transport.sock.shutdown(socket.SHUT_RDWR)
+def cut(client: paramiko.SSHClient) -> None:
+    """Break a connection under whatever waits on it; the rest is ``disconnect``'s."""
+    if transport := client.get_transport():
+        with suppress(OSError):  # it is gone already
+            transport.sock.shutdown(socket.SHUT_RDWR)
 
 
 def load_host_keys(client: paramiko.SSHClient, path: Path) -> None:

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context
@@ -35,26 +35,32 @@ def shared_out(work: Callable[[Item], Result], items: Sequence[Item], processes:
     if count < 2:
         yield from map(work, items)
         return
-    size = len(items) // SHARES + 1
     ended.value = 0
     with ProcessPoolExecutor(count, forked, begin, (work, os.getpid())) as pool:
         try:
-            try:
-                with ctrl_c_held_back():
-                    # Not pool.map, which cancels what is left when one fails: a worker that is killed then hangs the pool.
-                    shares = [pool.submit(work_through, items[start : start + size]) for start in range(0, len(items), size)]
-            except OSError as error:  # the system gives no more processes
-                for worker in active_children():
-                    worker.kill()  # or those that it gave would wait for ever
-                log.warning("working in one process: %s. Hint: allow more of them.", error.strerror)
+            if shares := submitted(pool, items):
+                for share in shares:
+                    yield from share.result()
+            else:
                 yield from map(work, items)
-                return
-            for share in shares:
-                yield from share.result()
         except BrokenProcessPool:
             os.kill(os.getpid(), signal.SIGKILL)
         finally:
             ended.value = 1
+
+
+def submitted(pool: ProcessPoolExecutor, items: Sequence[Any]) -> list[Future[list[Any]]]:
+    """Have the pool's workers begin; return what will hold the results, nothing if the system gives no more processes."""
+    size = len(items) // SHARES + 1
+    try:
+        with ctrl_c_held_back():
+            # Not pool.map, which cancels what is left when one fails: a worker that is killed then hangs the pool.
+            return [pool.submit(work_through, items[start : start + size]) for start in range(0, len(items), size)]
+    except OSError as error:
+        for worker in active_children():
+            worker.kill()  # or those that it gave would wait for ever
+        log.warning("working in one process: %s. Hint: allow more of them.", error.strerror)
+        return []
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Many files over several connections: each once and in order; over one, and patiently, when there is trouble."""
 
-import ctypes
 import os
 import subprocess
 import sys
@@ -10,7 +9,6 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import paramiko
 import psutil
 import pytest
 
@@ -89,29 +87,6 @@ def test_a_login_that_is_refused_is_no_files_fault_and_not_tried_for_each(
     refused = (own_openssh.folder / "sshd.log").read_text().count("authenticating user")
     assert 0 < refused <= CONNECTIONS + 1
     assert night.left_in_work() == []
-
-
-def test_a_closed_connection_has_left_no_thread_when_processes_are_forked(
-    remote: Remote, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Here it takes half a second for its way out of the system, on which it may hold locks of OpenSSL's."""
-    libc, on_the_way_out = ctypes.CDLL(None), ctypes.c_uint()
-    assert libc.pthread_key_create(ctypes.byref(on_the_way_out), libc.usleep) == 0
-    run = paramiko.Transport.run
-
-    def run_and_linger(transport: paramiko.Transport) -> None:
-        assert libc.pthread_setspecific(on_the_way_out, ctypes.c_void_p(500_000)) == 0
-        run(transport)
-
-    monkeypatch.setattr(paramiko.Transport, "run", run_and_linger)
-    remote.list()
-    assert remote._client
-    transport = remote._client.get_transport()
-    assert transport
-    thread = Path(f"/proc/self/task/{transport.native_id}")
-    assert thread.exists()
-    remote.close()
-    assert not thread.exists()
 
 
 def is_cut(_: int) -> bool:

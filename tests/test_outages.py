@@ -218,7 +218,7 @@ def test_a_silent_postgres(night: Night, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_postgres_that_lets_us_in_and_says_nothing(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a pooler does that has no server to give."""
-    monkeypatch.setattr(database, "LOGIN_LIMIT", 0.5)
+    monkeypatch.setattr(database, "SETUP_LIMIT", 0.5)
     told = {"client_encoding": "UTF8", "DateStyle": "ISO", "standard_conforming_strings": "on"}
     welcome = message(b"R", bytes(4)) + b"".join(message(b"S", f"{name}\0{value}\0".encode()) for name, value in told.items())
     with socket.create_server(("127.0.0.1", 0)) as listener:

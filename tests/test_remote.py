@@ -1,5 +1,6 @@
 """Files of the SFTP server, many at once: in order, and each with its own outcome."""
 
+import ctypes
 import os
 import resource
 import shutil
@@ -142,12 +143,24 @@ def test_what_cannot_be_deleted_stops_no_other(night: Night, remote: Remote) -> 
     assert list(night.source.iterdir()) == [folder]
 
 
-def test_a_closed_connection_leaves_no_thread(remote: Remote) -> None:
-    """A fork would go on without it, at a point where it may hold a lock."""
+def test_a_closed_connection_leaves_no_thread(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even for the half second that it takes here on its way out of the system, where it may hold locks of OpenSSL's."""
+    libc, on_the_way_out = ctypes.CDLL(None), ctypes.c_uint()
+    assert libc.pthread_key_create(ctypes.byref(on_the_way_out), libc.usleep) == 0
+    run = paramiko.Transport.run
+
+    def run_and_linger(transport: paramiko.Transport) -> None:
+        assert libc.pthread_setspecific(on_the_way_out, ctypes.c_void_p(500_000)) == 0
+        run(transport)
+
+    monkeypatch.setattr(paramiko.Transport, "run", run_and_linger)
     remote.list()
-    assert any(isinstance(thread, paramiko.Transport) for thread in threading.enumerate())
+    (transport,) = [thread for thread in threading.enumerate() if isinstance(thread, paramiko.Transport)]
+    thread_of_the_system = Path(f"/proc/self/task/{transport.native_id}")
+    assert thread_of_the_system.exists()
     remote.close()
     assert not any(isinstance(thread, paramiko.Transport) for thread in threading.enumerate())
+    assert not thread_of_the_system.exists()
 
 
 def test_a_file_that_is_left_half_read(night: Night, remote: Remote) -> None:
