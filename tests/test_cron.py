@@ -50,7 +50,8 @@ def installed() -> str:
 
 def test_schedule_is_idempotent_and_shows_the_line(crontab: None) -> None:
     subprocess.run(["crontab", "-"], input=b"17 3 * * * true\n", check=True)
-    expected = f"2 0 * * * cd {ROOT} && bash etl/etl.sh &\n"
+    folder = subprocess.run(["bash", "-c", 'printf %q "$0"', str(ROOT)], capture_output=True, text=True, check=True).stdout
+    expected = f"2 0 * * * cd {folder} && bash etl/etl.sh &\n"
     for _ in range(2):
         assert expected in make("schedule")
     assert installed() == f"17 3 * * * true\n{expected}"
