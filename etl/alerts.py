@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 
-from workdir import written
+from base.files import written
 
 NAME = "alerts.json"
 

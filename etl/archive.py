@@ -6,13 +6,15 @@ from pathlib import Path
 
 import ledger
 from backups import ZIP_NAME, flaws, write_zip
+from base.files import synced
+from base.progress import progress
+from base.run import Run
+from base.settings import Settings
+from base.trouble import StageError, Status
+from base.workdir import WorkDir
 from database import Database
-from ledger import Entry, Run
-from progress import progress
-from settings import Settings
+from ledger import Entry
 from stage import own_process
-from trouble import StageError, Status
-from workdir import WorkDir, synced
 
 log = logging.getLogger("etl.archive")
 

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
-from faults import mask
-from settings import Settings
+from base.masking import mask
+from base.settings import Settings
 
 TIMEOUT = 10  # seconds without a word from a server
 TRIES = 3

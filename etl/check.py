@@ -18,14 +18,14 @@ from pydantic import SecretStr
 
 import channels
 import ledger
-import settings as every_setting
+from base import settings as every_setting
+from base.settings import ROOT, Settings
+from base.trouble import StageError, Status
+from base.workdir import WorkDir
 from database import Database
 from inspection import inspect
 from remote import Remote
-from settings import ROOT, Settings
 from stage import command_line, own_plain_command
-from trouble import StageError, Status
-from workdir import WorkDir
 
 ROOM = 1 << 30  # bytes that a folder's disk should have free
 OLDEST_POSTGRES = 14

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from base.settings import Settings
+from base.trouble import StageError, Status
+from base.workdir import WorkDir
 from groups import in_groups
 from ledger import Entry
 from remote import Remote, Source
-from settings import Settings
-from trouble import StageError, Status
-from workdir import WorkDir
 
 log = logging.getLogger("etl.clearing")
 

@@ -3,10 +3,10 @@
 from rich.table import Table
 
 import ledger
+from base.settings import Settings
 from console import add_row, console, show, table
 from database import Database
 from digest import COUNTS, Loaded, gather
-from settings import Settings
 from stage import own_command
 
 

@@ -20,9 +20,10 @@ from psycopg2.errors import (
 )
 from psycopg2.extensions import connection, cursor, make_dsn, parse_dsn
 
-from outage import Outage, retrying, watchdog
-from settings import ROOT, DatabaseSettings
-from trouble import StageError, Status
+from base.settings import ROOT, DatabaseSettings
+from base.time_limit import watchdog
+from base.trouble import StageError, Status
+from base.waiting import Outage, retrying
 
 # A dead network path is noticed within a minute, not after the kernel's two hours.
 DEFAULTS = {

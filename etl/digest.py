@@ -9,8 +9,8 @@ from typing import NamedTuple
 from psycopg2.extensions import cursor
 
 import ledger
+from base.trouble import Status
 from journal import Journal
-from trouble import Status
 
 FAR = 3  # times the usual volume, or a third of it
 

@@ -13,16 +13,17 @@ from typing import IO, Any, NamedTuple
 from psycopg2.extensions import cursor
 
 import ledger
-import settings as every_setting
 from backups import DAMAGE
+from base import settings as every_setting
+from base.masking import printable
+from base.settings import Settings
+from base.trouble import Status
 from console import add_row, console, show, table
 from database import Database, query
-from faults import Code, printable
+from faults import Code
 from lines import read_lines
 from records import COLUMNS, is_record, parse_email
-from settings import Settings
 from stage import command_line, own_plain_command
-from trouble import Status
 
 LISTED = 1000  # visits of one address
 COUNTERS = ("fecha_primera_visita", "fecha_ultima_visita", "visitas_totales", "visitas_anio_actual", "visitas_mes_actual")

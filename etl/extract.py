@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import IO
 
 import ledger
+from base.files import natural, synced, written
+from base.progress import advance, progress
+from base.run import Run
+from base.settings import Settings
+from base.trouble import StageError, Status
+from base.waiting import Outage, retrying
+from base.workdir import Report, WorkDir
 from database import Database
 from groups import in_groups
-from ledger import Run
-from outage import Outage, retrying
-from progress import advance, progress
 from remote import Changed, Remote, Source
-from settings import Settings
 from stage import own_process
-from trouble import StageError, Status
-from workdir import Report, WorkDir, natural, synced, written
 
 CLOCK_SKEW = 3600  # seconds that the server's clock may be ahead without a word
 

@@ -1,14 +1,13 @@
 """Why a line, or a whole file, is rejected: the catalogue, and how a fault is worded."""
 
-import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from base.masking import mask, printable
+
 RAW_LIMIT = 1 << 16  # bytes of a rejected line that are kept
 VALUE_LIMIT = 80  # characters of a faulty value that a message repeats
-MAILBOX = re.compile(r'(?:"[^"]*"|([^\s@,;"<>]?)[^\s@,;"<>]*)@')
-UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\U0010ffff]")
 
 
 ErrorRow = tuple[int, str, str, str]  # line number, codes as Postgres writes an array, message, raw line
@@ -80,18 +79,6 @@ def exceeds(rejected: int, read: int, max_error_rate: float) -> bool:
 def codes(faults: Sequence[Fault]) -> list[Code]:
     """Return the distinct codes of a line, in column order."""
     return list(dict.fromkeys(fault.code for fault in faults))
-
-
-def mask(text: str) -> str:
-    """Return the text with every mailbox cut to its first letter: ``a…@yahoo.com``."""
-    return MAILBOX.sub(r"\1…@", text) if "@" in text else text
-
-
-def printable(text: str) -> str:
-    """Return the text with control characters and lone surrogates as Python escapes."""
-    if text.isascii() and text.isprintable():
-        return text
-    return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def reason(faults: Sequence[Fault]) -> Reason:

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-from outage import retrying
+from base.processes import shared_out
+from base.trouble import StageError
+from base.waiting import retrying
 from remote import TOGETHER, Remote
-from trouble import StageError
-from workers import shared_out
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

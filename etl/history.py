@@ -5,10 +5,10 @@ from argparse import Namespace
 from psycopg2.extensions import cursor
 
 import ledger
-import settings as every_setting
+from base import settings as every_setting
+from base.settings import Settings
 from console import add_row, console, show, table
 from database import Database, query
-from settings import Settings
 from stage import command_line, own_plain_command
 
 NIGHTS = 14

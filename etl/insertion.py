@@ -8,13 +8,13 @@ from psycopg2 import errorcodes
 from psycopg2.extensions import cursor
 
 import ledger
+from base.progress import watched
+from base.settings import Settings
+from base.trouble import StageError, Status
+from base.workdir import Manifest, Report
 from database import planned, query, sentence
 from faults import Code, Fault, error_row, exceeds, reason
 from lines import read_lines
-from progress import watched
-from settings import Settings
-from trouble import StageError, Status
-from workdir import Manifest, Report
 
 COPY_BLOCK = 1 << 18  # bytes
 # SQLSTATE classes of a refusal that is about the row: anything else is about the server or the program.

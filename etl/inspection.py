@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from rich.text import Text
 
+from base.trouble import StageError, Status
 from console import add_row, console, show, table
-from trouble import StageError, Status
 
 Look = Callable[[], str]  # gives what is good in a few words, or raises StageError
 

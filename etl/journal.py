@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from faults import mask
+from base.masking import mask
 
 JOURNAL = "ETL_JOURNAL"
 

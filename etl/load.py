@@ -6,16 +6,17 @@ from dataclasses import replace
 from psycopg2.extensions import cursor
 
 import ledger
+from base.files import natural
+from base.progress import progress
+from base.run import Run
+from base.settings import Settings
+from base.threads import side_by_side
+from base.trouble import StageError, Status
+from base.waiting import Outage
+from base.workdir import Report, WorkDir
 from database import Database, query
 from insertion import Insertion, Staged
-from lanes import side_by_side
-from ledger import Run
-from outage import Outage
-from progress import progress
-from settings import Settings
 from stage import own_process
-from trouble import StageError, Status
-from workdir import Report, WorkDir, natural
 
 LANES = 2  # connections that load at the same time
 NAMED = 10  # missing reports in a message

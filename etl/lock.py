@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ledger
+from base.run import Run
+from base.settings import Settings
+from base.trouble import StageError, Status
+from base.workdir import WorkDir
 from database import Database
-from ledger import Run
-from settings import Settings
-from trouble import StageError, Status
-from workdir import WorkDir
 
 log = logging.getLogger("etl.lock")
 

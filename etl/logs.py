@@ -14,9 +14,9 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from faults import mask
+from base.masking import mask
+from base.settings import Settings
 from journal import JsonFormatter, write_to_journal
-from settings import Settings
 
 
 def to_stderr(stage: str) -> None:

@@ -5,10 +5,10 @@ from urllib.parse import urlencode
 from psycopg2.extensions import parse_dsn
 from yoyo import get_backend, read_migrations
 
+from base.settings import ROOT, DatabaseSettings
+from base.trouble import StageError, Status
 from database import Database, dsn, query
-from settings import ROOT, DatabaseSettings
 from stage import own_command
-from trouble import StageError, Status
 
 
 def migrate(settings: DatabaseSettings) -> list[str]:

@@ -3,14 +3,14 @@
 import calendar
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from psycopg2.extensions import cursor
 
 import ledger
-from settings import Settings
+from base.files import size_of
+from base.settings import Settings
 
 
 class Month(NamedTuple):
@@ -174,11 +174,3 @@ def gather(cursor: cursor, month: Month, settings: Settings) -> Monthly:
         Campaign(*ledger.one(cursor, "report_campaign", whole)),
         ledger.one(cursor, "report_first", whole)[0],
     )
-
-
-def size_of(path: Path) -> int | None:
-    """Return the size of a file in bytes, or None if it is not there."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return None

@@ -6,10 +6,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
+from base.masking import mask, printable
+from base.settings import Settings
 from channels import Notice
 from digest import Digest
-from faults import mask, printable
-from settings import Settings
 
 SUBJECT_LIMIT = 150  # characters
 SLACK_LIMIT = 3000  # characters of a text block; Slack refuses longer ones

@@ -16,15 +16,15 @@ import channels
 import ledger
 import logs
 from alerts import Alerts
+from base.run import Run
+from base.settings import Settings, load_sound
+from base.trouble import StageError, Status
+from base.workdir import report_names
 from channels import Channel, Notice
 from database import Database
 from digest import Digest, Severity, gather
 from journal import JOURNAL, Journal
-from ledger import Run
 from notice import render
-from settings import Settings, load_sound
-from trouble import StageError, Status
-from workdir import report_names
 
 PATIENCE = 30  # seconds that Postgres gets to answer
 

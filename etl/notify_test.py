@@ -4,11 +4,11 @@ import socket
 from functools import partial
 
 import channels
+from base.settings import Settings
+from base.trouble import Status
 from channels import Channel, Notice
 from console import add_row, console, show, table
-from settings import Settings
 from stage import own_command
-from trouble import Status
 
 SUBJECT = "[visitas] TEST: this is a test message"
 TEXT = "This is a test message of the nightly visits ETL on {host}. Nothing happened, and nothing is to be done."

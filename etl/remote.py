@@ -14,11 +14,12 @@ import paramiko
 from paramiko.auth_strategy import AuthFailure
 from paramiko.sftp import CMD_ATTRS, CMD_CLOSE, CMD_HANDLE, CMD_LSTAT, CMD_OPEN, CMD_READ, CMD_REMOVE, SFTP_FLAG_READ
 
-from outage import Outage, watchdog
-from settings import Settings
+from base.settings import Settings
+from base.time_limit import watchdog
+from base.trouble import StageError, Status
+from base.waiting import Outage
 from sftp import Answer, Client, Request
 from ssh import TIMEOUT, connect, cut, disconnect, transport_of
-from trouble import StageError, Status
 
 SLOWEST = 10_000  # bytes per second; a transfer that is slower on the whole hangs
 TOGETHER = 32  # files that are asked for at once; so many are open at the same time

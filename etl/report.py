@@ -10,17 +10,17 @@ from psycopg2.extensions import cursor
 from rich.console import Console
 
 import channels
-import settings as every_setting
+from base import settings as every_setting
+from base.files import written
+from base.settings import Settings
+from base.trouble import StageError, Status
 from channels import Notice, Unreached
 from console import add_row, console, show, table, words
 from database import Database, query
 from monthly import Month, Monthly, gather
 from notice import TEMPLATES
-from settings import Settings
 from sheets import Sheet, needs, sheets_of
 from stage import command_line, own_plain_command
-from trouble import StageError, Status
-from workdir import written
 
 
 def main(arguments: Namespace) -> None:

@@ -13,15 +13,16 @@ from tqdm import tqdm
 
 import ledger
 from backups import flaws
+from base.run import Run
+from base.settings import Settings
+from base.trouble import StageError, Status
+from base.workdir import WorkDir
 from database import Database, query
-from ledger import Entry, Run
+from ledger import Entry
 from load import load_reports
 from migrate import migrate
-from settings import Settings
 from stage import own_command
 from transform import stage_report
-from trouble import StageError, Status
-from workdir import WorkDir
 
 
 def main(live: Settings) -> Status:

@@ -13,9 +13,8 @@ from functools import partial
 
 from pydantic import SecretStr
 
-import ledger
-from ledger import Run
-from settings import ROOT, Settings
+from base.run import RUN_ID, Run
+from base.settings import ROOT, Settings
 from stage import own_process
 
 log = logging.getLogger("etl.run")
@@ -26,7 +25,7 @@ def main(settings: Settings, run: Run) -> int:
     if url := settings.healthcheck_url:  # in its own time: the night does not wait for it
         threading.Thread(target=ping_start, args=(url, run), daemon=True).start()
     command = ["bash", str(ROOT / "etl" / "etl.sh")]
-    environment = os.environ | {ledger.RUN_ID: run.id, "AS_OF": str(settings.as_of)}
+    environment = os.environ | {RUN_ID: run.id, "AS_OF": str(settings.as_of)}
     # Only the lock file is inheritable; every other descriptor closes itself.
     with subprocess.Popen(command, env=environment, close_fds=False) as stages:
         while True:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from base.files import natural
 from faults import Code
 from monthly import Day, Monthly
-from workdir import natural
 
 SHOWN = Day._fields.index("rows_rejected") + 1  # columns of the table of days
 

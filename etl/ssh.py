@@ -11,8 +11,8 @@ import paramiko
 from paramiko.auth_strategy import AuthSource, AuthStrategy, InMemoryPrivateKey, NoneAuth, Password
 from paramiko.hostkeys import InvalidHostKey
 
-from settings import Settings
-from trouble import StageError, Status
+from base.settings import Settings
+from base.trouble import StageError, Status
 
 TIMEOUT = 30  # seconds without a word from the server
 RECEIVED = 1 << 17  # bytes that are taken at once

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import NoReturn
 
-import ledger
 import logs
-import settings
-from ledger import Run
+from base import settings
+from base.run import RUN_ID, Run
+from base.settings import Kind, Settings
+from base.trouble import StageError, Status
 from lock import Hold, held
-from settings import Kind, Settings
-from trouble import StageError, Status
 
 INTERRUPTED = 130  # as a shell says of a command ended by Ctrl-C
 
@@ -74,7 +73,7 @@ def run_in_lock(name: str, main: Main, settings: Settings) -> int:
     """Run ``main``, inside the locks unless the run that called it holds them, and return its status."""
     run = Run.current(name)
     logs.to_file(settings, name, run.id)
-    with nullcontext(Hold()) if ledger.RUN_ID in os.environ else held(settings, run) as hold:
+    with nullcontext(Hold()) if RUN_ID in os.environ else held(settings, run) as hold:
         hold.exit_status = survive(lambda: main(settings, run))
     return hold.exit_status
 

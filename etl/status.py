@@ -7,19 +7,19 @@ from functools import partial
 from typing import Any
 
 import ledger
-import settings as every_setting
 from alerts import Alerts
+from base import settings as every_setting
+from base.files import size_of
+from base.settings import Settings
+from base.trouble import StageError, Status
+from base.workdir import report_names
 from check import cron
 from console import words
 from database import Database, query
 from extract import wanted
 from inspection import inspect
-from monthly import size_of
 from remote import Remote
-from settings import Settings
 from stage import command_line, own_plain_command
-from trouble import StageError, Status
-from workdir import report_names
 
 OVERDUE = timedelta(hours=25)  # since the last night began: the next should have begun by then
 BY_VALUE = {status.value: status for status in Status}

@@ -11,16 +11,17 @@ from itertools import chain
 from typing import IO, NamedTuple
 
 import fastpath
+from base.files import written
+from base.processes import shared_out
+from base.progress import progress, watched
+from base.run import Run
+from base.settings import Settings
+from base.workdir import Manifest, Report, WorkDir, boot_id
 from fastpath import csv_row
 from faults import Code, ErrorRow, Fault, error_row, exceeds, reason
-from ledger import Run
 from lines import BLOCK, Readable, read_blocks
-from progress import progress, watched
 from records import Visit, check_header, is_record, parse_line
-from settings import Settings
 from stage import own_process
-from workdir import Manifest, Report, WorkDir, boot_id, written
-from workers import shared_out
 
 SORTED_ROWS = 100_000  # about 20 MB
 

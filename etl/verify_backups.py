@@ -2,10 +2,10 @@
 
 import ledger
 from backups import flaws
+from base.settings import Settings
+from base.trouble import Status
 from database import Database
-from settings import Settings
 from stage import own_command
-from trouble import Status
 
 
 def main(settings: Settings) -> Status:

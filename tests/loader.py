@@ -5,14 +5,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import ledger
 from archive import archive
+from base.run import Run
+from base.settings import Settings
+from base.workdir import WorkDir
 from database import Database
 from load import load_reports
 from parts import execute
-from settings import Settings
 from transform import stage_report
-from workdir import WorkDir
 
 
 class Loader:
@@ -50,7 +50,7 @@ class Loader:
         """Stage and load the files, or just let the counters move."""
         settings = self.settings(as_of, event)
         work = WorkDir(settings)
-        run = ledger.Run("20130215T000200Z-1", "test")
+        run = Run("20130215T000200Z-1", "test")
         reports = []
         for content in files:
             self.files += 1

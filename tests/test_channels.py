@@ -9,9 +9,9 @@ import pytest
 from pydantic import SecretStr
 
 import channels
+from base.settings import Settings
 from channels import Notice, Unreached
 from parts import free_port, wait_for
-from settings import Settings
 from sinks import mail_sink, web_sink
 
 NOTICE = Notice("subject", "text\n", "<p>text</p>", "text")

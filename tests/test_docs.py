@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
+from base.settings import Settings
+from base.trouble import Status
 from faults import Code
 from parts import ETL, ROOT, execute
-from settings import Settings
-from trouble import Status
 
 README = (ROOT / "README.md").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()

@@ -12,15 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from base.processes import shared_out
+from base.settings import Settings
+from base.time_limit import watchdog
+from base.trouble import StageError, Status
+from base.waiting import Outage
+from base.workdir import WorkDir
 from extract import pull
 from groups import CONNECTIONS, in_groups
-from outage import Outage, watchdog
 from parts import ETL, Night, OpenSSH, line, report, wait_for
 from remote import TOGETHER, Remote
-from settings import Settings
-from trouble import StageError, Status
-from workdir import WorkDir
-from workers import shared_out
 
 FILES = 8 * TOGETHER + 1
 NUMBERS = range(FILES)

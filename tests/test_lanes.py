@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from lanes import side_by_side
+from base.threads import side_by_side
 from parts import ETL, Night, line, report
 
 

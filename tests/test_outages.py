@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 import database
-import outage
 import remote
 import sftp
 import ssh
+from base import time_limit, trouble, waiting
+from base.settings import Settings
 from parts import ETL, Night, OpenSSH, Postgres, line, report, wait_for
 from remote import Changed, Remote, Source
-from settings import Settings
 
 LINES = 120
 BIG = 200 << 20  # bytes: a transfer long enough to be hit in the middle
@@ -168,7 +168,7 @@ def test_a_server_that_accepts_and_says_nothing(night: Night, monkeypatch: pytes
     with socket.create_server(("127.0.0.1", 0)) as silent:
         night.settings["SFTP_PORT"] = str(silent.getsockname()[1])
         started = time.monotonic()
-        with pytest.raises(outage.Outage, match="does not answer"):
+        with pytest.raises(waiting.Outage, match="does not answer"):
             Remote(settings(night)).list()
         assert time.monotonic() - started < 10
 
@@ -183,7 +183,7 @@ def test_a_server_that_stops_in_mid_file(transfer: Night, own_openssh: OpenSSH, 
     stopped = children(own_openssh.process.pid)
     for child in stopped:
         os.kill(child, signal.SIGSTOP)
-    with pytest.raises(outage.Outage):
+    with pytest.raises(waiting.Outage):
         for _ in blocks:
             pass
     kill(stopped)
@@ -194,7 +194,7 @@ def test_a_transfer_that_trickles_is_cut(transfer: Night, own_openssh: OpenSSH, 
     monkeypatch.setattr(remote, "SLOWEST", BIG * 10)
     server = Remote(settings(transfer))
     ((source,), _) = server.list()
-    with pytest.raises(outage.Outage):
+    with pytest.raises(waiting.Outage):
         for _ in server.read([source]):
             time.sleep(0.2)
 
@@ -235,7 +235,7 @@ def test_a_postgres_that_lets_us_in_and_says_nothing(night: Night, monkeypatch: 
         night.settings["DATABASE_URL"] = (
             f"postgresql://127.0.0.1:{listener.getsockname()[1]}/x?sslmode=disable&gssencmode=disable"
         )
-        with pytest.raises(outage.Outage, match="does not answer"), database.Database(settings(night)).transaction():
+        with pytest.raises(waiting.Outage, match="does not answer"), database.Database(settings(night)).transaction():
             pass
         pooler.join(10)
         assert not pooler.is_alive()  # it has seen us go
@@ -255,7 +255,7 @@ def test_a_postgres_that_hangs_is_cut_off(night: Night, monkeypatch: pytest.Monk
     thawed = threading.Timer(5, os.kill, (backend, signal.SIGCONT))
     os.kill(backend, signal.SIGSTOP)
     thawed.start()
-    with pytest.raises(outage.Outage), link.transaction() as cursor:
+    with pytest.raises(waiting.Outage), link.transaction() as cursor:
         cursor.execute("select 1")
     assert thawed.is_alive()  # it was our own limit that ended the wait
     thawed.cancel()
@@ -264,11 +264,11 @@ def test_a_postgres_that_hangs_is_cut_off(night: Night, monkeypatch: pytest.Monk
 
 def test_only_what_takes_too_long_is_cut_and_once() -> None:
     cut: list[str] = []
-    with outage.watchdog(0.1, lambda: cut.append("late")), outage.watchdog(60, lambda: cut.append("in time")):
-        with outage.watchdog(0.1, lambda: cut.append("ended")):
+    with time_limit.watchdog(0.1, lambda: cut.append("late")), time_limit.watchdog(60, lambda: cut.append("in time")):
+        with time_limit.watchdog(0.1, lambda: cut.append("ended")):
             pass
         wait_for(lambda: cut)
-        time.sleep(2 * outage.TICK)
+        time.sleep(2 * time_limit.TICK)
     assert cut == ["late"]
 
 
@@ -279,13 +279,13 @@ def test_back_off_ends_and_lasting_trouble_is_not_retried() -> None:
         tries.append(time.monotonic())
         raise error
 
-    with pytest.raises(outage.Outage):
-        outage.retrying(3)(fail, outage.Outage(12, "gone.", "wait."))
+    with pytest.raises(waiting.Outage):
+        waiting.retrying(3)(fail, waiting.Outage(12, "gone.", "wait."))
     assert len(tries) > 1
     assert tries[-1] - tries[0] < 6  # a sleep may end late, but none is begun that would end behind the limit
     tries.clear()
-    with pytest.raises(outage.StageError):
-        outage.retrying(3)(fail, outage.StageError(12, "no.", "never."))
+    with pytest.raises(trouble.StageError):
+        waiting.retrying(3)(fail, trouble.StageError(12, "no.", "never."))
     assert len(tries) == 1
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from faults import Code, Fault, codes, mask, message, storable
+from base.masking import mask
+from faults import Code, Fault, codes, message, storable
 from lines import LINE_LIMIT
 from parts import HEADER
 from records import Visit, check_header, parse_date, parse_email, parse_line, parse_number

@@ -17,14 +17,14 @@ import paramiko
 import psutil
 import pytest
 
+from base.settings import Settings
+from base.trouble import StageError, Status
+from base.waiting import Outage
+from base.workdir import WorkDir
 from extract import pull
-from outage import Outage
 from parts import Night, OpenSSH, line, report, wait_for
 from remote import TOGETHER, Changed, Remote, Source
-from settings import Settings
 from sftp import BLOCK, LARGEST_BLOCK
-from trouble import StageError, Status
-from workdir import WorkDir
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-import settings
-from settings import ROOT, Settings
-from trouble import StageError, Status
+from base import settings
+from base.settings import ROOT, Settings
+from base.trouble import StageError, Status
 
 
 @pytest.fixture

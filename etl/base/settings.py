@@ -17,9 +17,9 @@ from psycopg2.extensions import parse_dsn
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from trouble import StageError, Status
+from base.trouble import StageError, Status
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 PREFIXES = ("SFTP_", "SMTP_", "SLACK_", "MAIL_", "HEALTHCHECK_", "METRICS_", "REPORT_", "BACKUP_")
 ZONE = re.compile(r"(?!localtime$)[A-Za-z]+(/[\w+-]+)*")  # UTC-6, say, is west to Python and east to Postgres
 ALIKE = 0.85  # how alike a stranger's name must be to a setting's to count as misspelt, 0 to 1

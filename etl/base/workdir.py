@@ -2,18 +2,16 @@
 
 import json
 import os
-import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
 
-from settings import Settings
-from trouble import StageError, Status
+from base.files import natural, written
+from base.settings import Settings
+from base.trouble import StageError, Status
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -141,35 +139,6 @@ def refuse_foreign(folder: Path) -> None:
     else:
         return
     raise StageError(Status.DISK, f"the work directory {folder} {fault}.", "remove it, or set WORK_DIR to another folder.")
-
-
-def natural(name: str) -> list[Any]:
-    """Return the sort key that puts report_9 before report_10."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
-
-
-@contextmanager
-def written(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file to write that gets its final name only if the block ends well."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        part.rename(path)
-    except BaseException as error:
-        part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # a failed write does not say where
-            error.filename = str(path)
-        raise
-
-
-def synced(folder: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @cache

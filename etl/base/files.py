@@ -1,0 +1,45 @@
+"""Files that are whole or not there, and what is asked of names and sizes."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextmanager
+def written(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write that gets its final name only if the block ends well."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.rename(path)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a failed write does not say where
+            error.filename = str(path)
+        raise
+
+
+def synced(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def size_of(path: Path) -> int | None:
+    """Return the size of a file in bytes, or None if it is not there."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def natural(name: str) -> list[Any]:
+    """Return the sort key that puts report_9 before report_10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
