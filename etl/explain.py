@@ -20,9 +20,9 @@ from base.settings import Settings
 from base.trouble import Status
 from console import add_row, console, show, table
 from database import Database, query
-from faults import Code
-from lines import read_lines
-from records import COLUMNS, is_record, parse_email
+from parsing.columns import COLUMNS, is_record, parse_email
+from parsing.faults import Code
+from parsing.lines import read_lines
 from stage import command_line, own_plain_command
 
 LISTED = 1000  # visits of one address

@@ -13,8 +13,8 @@ from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import Manifest, Report
 from database import planned, query, sentence
-from faults import Code, Fault, error_row, exceeds, reason
-from lines import read_lines
+from parsing.faults import Code, Fault, error_row, exceeds, reason
+from parsing.lines import read_lines
 
 COPY_BLOCK = 1 << 18  # bytes
 # SQLSTATE classes of a refusal that is about the row: anything else is about the server or the program.

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from base.files import natural
-from faults import Code
 from monthly import Day, Monthly
+from parsing.faults import Code
 
 SHOWN = Day._fields.index("rows_rejected") + 1  # columns of the table of days
 

@@ -10,17 +10,16 @@ from functools import cached_property, partial
 from itertools import chain
 from typing import IO, NamedTuple
 
-import fastpath
 from base.files import written
 from base.processes import shared_out
 from base.progress import progress, watched
 from base.run import Run
 from base.settings import Settings
 from base.workdir import Manifest, Report, WorkDir, boot_id
-from fastpath import csv_row
-from faults import Code, ErrorRow, Fault, error_row, exceeds, reason
-from lines import BLOCK, Readable, read_blocks
-from records import Visit, check_header, is_record, parse_line
+from parsing.columns import check_header
+from parsing.faults import Code, Fault, error_row, exceeds, reason
+from parsing.lines import BLOCK, Readable, read_blocks
+from parsing.split import split_lines
 from stage import own_process
 
 SORTED_ROWS = 100_000  # about 20 MB
@@ -102,20 +101,6 @@ def split_report(source: Readable, statistics: IO[bytes], rejects: "Rejects", ma
         return Tally("quarantined", read, 0, read - accepted + 1)
     sheet.flush()
     return Tally("loaded", read, accepted, read - accepted)
-
-
-def split_lines(lines: list[bytes], number: int) -> tuple[list[bytes], list[ErrorRow]]:
-    """Return the rows for statistics, as COPY reads them, and those for errors; ``number`` is the first line's."""
-    rows, rejects, doubtful = fastpath.split_lines(enumerate(lines, number))
-    for line_number, line in doubtful:
-        if not is_record(line):
-            continue  # a blank line is neither
-        visit = parse_line(line)
-        if isinstance(visit, Visit):
-            rows.append(b"%b,%d\n" % (csv_row(visit), line_number))
-        else:
-            rejects.append(error_row(line_number, reason(visit), line))
-    return rows, rejects
 
 
 class Hashed:

@@ -8,7 +8,7 @@ import pytest
 
 from base.settings import Settings
 from base.trouble import Status
-from faults import Code
+from parsing.faults import Code
 from parts import ETL, ROOT, execute
 
 README = (ROOT / "README.md").read_text()

@@ -6,10 +6,10 @@ from io import StringIO
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fastpath import DOMAIN_LIMIT, LINE_LIMIT, LOCAL_LIMIT, Split, csv_row, is_plain, read_rest, split_lines
-from faults import error_row, reason
+from parsing.columns import Visit, parse_line
+from parsing.fast_path import DOMAIN_LIMIT, LINE_LIMIT, LOCAL_LIMIT, Split, csv_row, is_plain, read_rest, split_lines
+from parsing.faults import error_row, reason
 from parts import line
-from records import Visit, parse_line
 from test_laws import ADDRESS, FIFTEEN, LINE, joined
 
 PLAINISH = st.builds(

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from faults import Fault, storable
-from lines import read_lines
 from loader import Loader
+from parsing.columns import Visit, check_header, is_record, parse_line
+from parsing.faults import Fault, storable
+from parsing.lines import read_lines
 from parts import HEADER
-from records import Visit, check_header, is_record, parse_line
 
 EVENTS = ("envio", "open", "click")
 

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from lines import LINE_LIMIT, read_lines
+from parsing.lines import LINE_LIMIT, read_lines
 
 LONG = b"x" * LINE_LIMIT
 
@@ -29,6 +29,7 @@ LONG = b"x" * LINE_LIMIT
         (LONG * 3 + b"\r\nb", [LONG + b"x", b"b"]),
         (LONG * 3, [LONG + b"x"]),
     ],
+    ids=lambda value: ascii(value)[:30],  # a process gets the id in its environment, which holds no megabyte
 )
 def test_lines(content: bytes, lines: list[bytes]) -> None:
     assert list(read_lines(io.BytesIO(content))) == lines

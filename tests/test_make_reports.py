@@ -6,9 +6,9 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from faults import Code
+from parsing.columns import Visit, check_header, parse_line
+from parsing.faults import Code
 from parts import ROOT
-from records import Visit, check_header, parse_line
 
 SCRIPT = ROOT / "sftp-server" / "make-reports.py"
 SAMPLES = ROOT / "sftp-server" / "data-backup"

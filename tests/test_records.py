@@ -3,10 +3,10 @@
 import pytest
 
 from base.masking import mask
-from faults import Code, Fault, codes, message, storable
-from lines import LINE_LIMIT
+from parsing.columns import Visit, check_header, parse_date, parse_email, parse_line, parse_number
+from parsing.faults import Code, Fault, codes, message, storable
+from parsing.lines import LINE_LIMIT
 from parts import HEADER
-from records import Visit, check_header, parse_date, parse_email, parse_line, parse_number
 
 GOOD = ["ana@example.com", "", "", "", "08/02/2013 18:30", "-", "0", "0", "-", "0", "0", "-", "-", "-", "-"]
 

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from faults import Code, ErrorRow, Reason, error_row, reason
-from records import Visit, parse_email, parse_line
+from parsing.columns import Visit, parse_email, parse_line
+from parsing.faults import Code, ErrorRow, Reason, error_row, reason
 
 PLAIN = re.compile(rb"[a-z0-9_-]++(?:\.[a-z0-9_-]++)*+").fullmatch  # what stands before the @ of an address
 LOCAL_LIMIT = 64  # bytes before the @; the pattern knows nothing of the lengths that standards allow

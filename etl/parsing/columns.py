@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
 
-from faults import Code, Fault
-from lines import LINE_LIMIT
+from parsing.faults import Code, Fault
+from parsing.lines import LINE_LIMIT
 
 BLANKS = " \t"
 BOM = b"\xef\xbb\xbf"

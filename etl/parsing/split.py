@@ -1,0 +1,20 @@
+"""Lines of a report, split into rows for statistics and rows for errors."""
+
+from parsing import fast_path
+from parsing.columns import Visit, is_record, parse_line
+from parsing.fast_path import csv_row
+from parsing.faults import ErrorRow, error_row, reason
+
+
+def split_lines(lines: list[bytes], number: int) -> tuple[list[bytes], list[ErrorRow]]:
+    """Return the rows for statistics, as COPY reads them, and those for errors; ``number`` is the first line's."""
+    rows, rejects, doubtful = fast_path.split_lines(enumerate(lines, number))
+    for line_number, line in doubtful:
+        if not is_record(line):
+            continue  # a blank line is neither
+        visit = parse_line(line)
+        if isinstance(visit, Visit):
+            rows.append(b"%b,%d\n" % (csv_row(visit), line_number))
+        else:
+            rejects.append(error_row(line_number, reason(visit), line))
+    return rows, rejects
