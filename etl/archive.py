@@ -4,7 +4,6 @@ import logging
 import time
 from pathlib import Path
 
-import ledger
 from backups import ZIP_NAME, flaws, write_zip
 from base.files import synced
 from base.progress import progress
@@ -12,8 +11,9 @@ from base.run import Run
 from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import WorkDir
-from database import Database
-from ledger import Entry
+from postgres import ledger
+from postgres.database import Database
+from postgres.ledger import Entry
 from stage import own_process
 
 log = logging.getLogger("etl.archive")

@@ -12,7 +12,7 @@ from typing import IO
 
 from base.progress import advance, watched
 from base.workdir import Report
-from ledger import Entry
+from postgres.ledger import Entry
 
 # What zipfile raises for flipped bits, depending on where they are: RuntimeError where they say encrypted or name an
 # unknown compression, OSError where they point outside of the file. Without either, tests/test_backups.py fails.

@@ -17,13 +17,12 @@ from psycopg2.extensions import cursor
 from pydantic import SecretStr
 
 import channels
-import ledger
 from base import settings as every_setting
 from base.settings import ROOT, Settings
 from base.trouble import StageError, Status
 from base.workdir import WorkDir
-from database import Database
 from inspection import inspect
+from postgres.database import Database, rows
 from remote import Remote
 from stage import command_line, own_plain_command
 
@@ -90,15 +89,15 @@ def look_at(cursor: cursor) -> str:
     version = cursor.connection.server_version // 10_000
     if version < OLDEST_POSTGRES:
         raise StageError(Status.POSTGRES, f"PostgreSQL {version} is too old.", f"{OLDEST_POSTGRES} or later is needed.")
-    applied = {row[0] for row in ledger.rows(cursor, "check_migrations")}
+    applied = {row[0] for row in rows(cursor, "check_migrations")}
     missing = {path.stem for path in (ROOT / "sql" / "migrations").glob("*.sql")} - applied
     if missing:
         raise StageError(Status.POSTGRES, f"the schema lacks {', '.join(sorted(missing))}.", "run make postgres-setup.")
-    rights = ledger.rows(cursor, "check_rights")
+    rights = rows(cursor, "check_rights")
     if rights:
         lacking = ", ".join(f"{privilege} on {name}" for name, privilege in rights)
         raise StageError(Status.POSTGRES, f"the user may not {lacking}.", "grant it, or connect as the tables' owner.")
-    (name, user), *_ = ledger.rows(cursor, "check_database")
+    (name, user), *_ = rows(cursor, "check_database")
     return f"PostgreSQL {version}, database {name}, user {user}"
 
 

@@ -8,7 +8,7 @@ from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import WorkDir
 from groups import in_groups
-from ledger import Entry
+from postgres.ledger import Entry
 from remote import Remote, Source
 
 log = logging.getLogger("etl.clearing")

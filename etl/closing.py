@@ -2,11 +2,10 @@
 
 from rich.table import Table
 
-import ledger
 from base.settings import Settings
 from console import add_row, console, show, table
-from database import Database
 from digest import COUNTS, Loaded, gather
+from postgres.database import Database, one
 from stage import own_command
 
 
@@ -26,7 +25,7 @@ def main(settings: Settings) -> None:
     """Print what the last run did: each report and what became of it, and where its zip lies."""
     screen = console()
     database = Database(settings)
-    last = database.run(ledger.one, "digest_run")
+    last = database.run(one, "digest_run")
     if last is None:
         screen.print("No run yet.")
         return

@@ -12,17 +12,16 @@ from typing import IO, Any, NamedTuple
 
 from psycopg2.extensions import cursor
 
-import ledger
 from backups import DAMAGE
 from base import settings as every_setting
 from base.masking import printable
 from base.settings import Settings
 from base.trouble import Status
 from console import add_row, console, show, table
-from database import Database, query
 from parsing.columns import COLUMNS, is_record, parse_email
 from parsing.faults import Code
 from parsing.lines import read_lines
+from postgres.database import Database, one, query, rows
 from stage import command_line, own_plain_command
 
 LISTED = 1000  # visits of one address
@@ -76,8 +75,8 @@ def explain_visitor(cursor: cursor, given: str, settings: Settings) -> Status:
     screen = console()
     parsed = parse_email(given.strip())
     email = given if isinstance(parsed, Code) or parsed is None else parsed
-    found = ledger.one(cursor, "explain_visitor", {"email": email})
-    visits = [Visit(*row) for row in ledger.rows(cursor, "explain_visits", {"email": email})]
+    found = one(cursor, "explain_visitor", {"email": email})
+    visits = [Visit(*row) for row in rows(cursor, "explain_visits", {"email": email})]
     if found is None or (found[2] is None and not visits):
         screen.print(f"No line of {email} has been loaded. Hint: a rejected line is in errors.")
         return Status.DONE
@@ -123,14 +122,14 @@ def explain_line(cursor: cursor, name: str, number: int, settings: Settings) -> 
     """Print what became of a line in each report of that name; REFUSED if there is no such report or line."""
     cursor.execute(query("read_only"))
     asked = {"name": name, "timezone": settings.timezone}
-    deliveries = [Delivery(*row) for row in ledger.rows(cursor, "explain_deliveries", asked)]
+    deliveries = [Delivery(*row) for row in rows(cursor, "explain_deliveries", asked)]
     screen = console()
     if not deliveries:
         screen.print(f"The load log does not know {name}.")
         return Status.REFUSED
     is_there = False
     for delivery in deliveries:
-        row, rejection = ledger.one(cursor, "explain_line", {"file_id": delivery.file_id, "line_number": number})
+        row, rejection = one(cursor, "explain_line", {"file_id": delivery.file_id, "line_number": number})
         received = receive(delivery, name, number, settings)
         screen.print(f"{name} of {delivery.decided}: {delivery.status}, {delivery.rows_read:,} lines read", style="bold")
         screen.print(fate(delivery, number, received, row, rejection), soft_wrap=True)

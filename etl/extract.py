@@ -12,7 +12,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO
 
-import ledger
 from base.files import natural, synced, written
 from base.progress import advance, progress
 from base.run import Run
@@ -20,8 +19,9 @@ from base.settings import Settings
 from base.trouble import StageError, Status
 from base.waiting import Outage, retrying
 from base.workdir import Report, WorkDir
-from database import Database
 from groups import in_groups
+from postgres import ledger
+from postgres.database import Database
 from remote import Changed, Remote, Source
 from stage import own_process
 

@@ -4,11 +4,10 @@ from argparse import Namespace
 
 from psycopg2.extensions import cursor
 
-import ledger
 from base import settings as every_setting
 from base.settings import Settings
 from console import add_row, console, show, table
-from database import Database, query
+from postgres.database import Database, query, rows
 from stage import command_line, own_plain_command
 
 NIGHTS = 14
@@ -30,7 +29,7 @@ def show_nights(cursor: cursor, nights: int, settings: Settings) -> None:
     cursor.execute(query("read_only"))
     columns = ("began", "script", "ended", ">status", ">seconds", ">files", ">not loaded", ">lines read", ">loaded")
     made = table("", *columns, ">rejected", "zip")
-    for began, *rest in ledger.rows(cursor, "history_nights", {"nights": nights, "timezone": settings.timezone}):
+    for began, *rest in rows(cursor, "history_nights", {"nights": nights, "timezone": settings.timezone}):
         add_row(made, f"{began:%Y-%m-%d %H:%M}", *rest)
     if made.rows:
         show(console(), made)
@@ -41,7 +40,7 @@ def show_nights(cursor: cursor, nights: int, settings: Settings) -> None:
 def show_file(cursor: cursor, name: str, settings: Settings) -> None:
     """Print what happened to the reports of that name."""
     cursor.execute(query("read_only"))
-    events = ledger.rows(cursor, "history_file", {"name": name, "timezone": settings.timezone})
+    events = rows(cursor, "history_file", {"name": name, "timezone": settings.timezone})
     if not events:
         console().print(f"The load log does not know {name}.")
         return

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from psycopg2.extensions import cursor
 
-import ledger
 from base.files import natural
 from base.progress import progress
 from base.run import Run
@@ -14,8 +13,9 @@ from base.threads import side_by_side
 from base.trouble import StageError, Status
 from base.waiting import Outage
 from base.workdir import Report, WorkDir
-from database import Database, query
-from insertion import Insertion, Staged
+from postgres import ledger
+from postgres.database import Database, one, query
+from postgres.insertion import Insertion, Staged
 from stage import own_process
 
 LANES = 2  # connections that load at the same time
@@ -89,7 +89,7 @@ def prepare(cursor: cursor, run: Run, settings: Settings) -> None:
     cursor.execute(query("basis_lock"))
     ledger.open_run(cursor, run, settings)
     wanted = {"as_of": settings.as_of, "visit_event": settings.visit_event}
-    basis = ledger.one(cursor, "basis")
+    basis = one(cursor, "basis")
     if basis == tuple(wanted.values()):
         return
     if basis is None or basis[1] != settings.visit_event:

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import ledger
 from base.run import Run
 from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import WorkDir
-from database import Database
+from postgres import ledger
+from postgres.database import Database
 
 log = logging.getLogger("etl.lock")
 

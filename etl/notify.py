@@ -13,7 +13,6 @@ from html import escape
 from pathlib import Path
 
 import channels
-import ledger
 import logs
 from alerts import Alerts
 from base.run import Run
@@ -21,10 +20,10 @@ from base.settings import Settings, load_sound
 from base.trouble import StageError, Status
 from base.workdir import report_names
 from channels import Channel, Notice
-from database import Database
 from digest import Digest, Severity, gather
 from journal import JOURNAL, Journal
 from notice import render
+from postgres.database import Database, one
 
 PATIENCE = 30  # seconds that Postgres gets to answer
 
@@ -94,7 +93,7 @@ def hours_held(run: Run, settings: Settings) -> float:
         if holder != run.id:  # else this host's lock was ours, and another host has the one in Postgres
             return (datetime.now(UTC) - Run(holder, "etl").started_at).total_seconds() / 3600
     with suppress(StageError), Database(settings, PATIENCE).transaction() as cursor:
-        row = ledger.one(cursor, "run_held", {"run_id": run.id})
+        row = one(cursor, "run_held", {"run_id": run.id})
         return float(row[1]) / 3600 if row else 0
     return math.inf
 

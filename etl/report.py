@@ -16,9 +16,9 @@ from base.settings import Settings
 from base.trouble import StageError, Status
 from channels import Notice, Unreached
 from console import add_row, console, show, table, words
-from database import Database, query
 from monthly import Month, Monthly, gather
 from notice import TEMPLATES
+from postgres.database import Database, query
 from sheets import Sheet, needs, sheets_of
 from stage import command_line, own_plain_command
 

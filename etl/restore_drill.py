@@ -11,16 +11,16 @@ from psycopg2.extensions import cursor, make_dsn
 from pydantic import SecretStr
 from tqdm import tqdm
 
-import ledger
 from backups import flaws
 from base.run import Run
 from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import WorkDir
-from database import Database, query
-from ledger import Entry
 from load import load_reports
-from migrate import migrate
+from postgres import ledger
+from postgres.database import Database, one, query, rows
+from postgres.ledger import Entry
+from postgres.migrations import migrate
 from stage import own_command
 from transform import stage_report
 
@@ -29,7 +29,7 @@ def main(live: Settings) -> Status:
     """Restore, compare, print both sides; DISK if they differ. The scratch database goes in the end."""
     database = Database(live)
     zips = database.run(ledger.archived_entries)
-    as_of, visit_event = database.run(ledger.one, "basis") or (live.as_of, live.visit_event)
+    as_of, visit_event = database.run(one, "basis") or (live.as_of, live.visit_event)
     for flaw in (flaw for name, entries in zips.items() for flaw in flaws(live.backup_dir / name, entries)):
         database.close()
         raise StageError(Status.DISK, f"the backups are not sound: {flaw}.", "make verify-backups says all that is wrong.")
@@ -46,7 +46,7 @@ def main(live: Settings) -> Status:
                     "max_error_rate": 1.0,
                 }
             )
-            restored = restore(zips, scratch, database.run(ledger.rows, "drill_refused"))
+            restored = restore(zips, scratch, database.run(rows, "drill_refused"))
         return compare(database.run(contents), restored)
     finally:
         database.command(f"drop database {scratch_name} with (force)")
@@ -86,7 +86,7 @@ def forget(cursor: cursor, refused: list[Any], scratch: Settings) -> None:
 
 def contents(cursor: cursor) -> dict[str, Any]:
     """Return row count and checksum of visitor and, file by file, of statistics."""
-    return {name: tuple(values) for name, *values in ledger.rows(cursor, "drill_contents")}
+    return {name: tuple(values) for name, *values in rows(cursor, "drill_contents")}
 
 
 def compare(live: dict[str, Any], restored: dict[str, Any]) -> Status:

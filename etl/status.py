@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import ledger
 from alerts import Alerts
 from base import settings as every_setting
 from base.files import size_of
@@ -15,9 +14,9 @@ from base.trouble import StageError, Status
 from base.workdir import report_names
 from check import cron
 from console import words
-from database import Database, query
 from extract import wanted
 from inspection import inspect
+from postgres.database import Database, one, query
 from remote import Remote
 from stage import command_line, own_plain_command
 
@@ -38,7 +37,7 @@ class LoadLog:
             with database.transaction() as cursor:
                 cursor.execute(query("read_only"))
                 for name in ("run", "lock", "backup", "database"):
-                    self._rows[name] = ledger.one(cursor, f"status_{name}", {"timezone": settings.timezone, "nights": NIGHTS})
+                    self._rows[name] = one(cursor, f"status_{name}", {"timezone": settings.timezone, "nights": NIGHTS})
         except StageError as error:
             self._trouble = error
         database.close()

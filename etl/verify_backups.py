@@ -1,10 +1,10 @@
 """Read every backup zip and compare it with its manifest and the load log; say what is missing or damaged."""
 
-import ledger
 from backups import flaws
 from base.settings import Settings
 from base.trouble import Status
-from database import Database
+from postgres import ledger
+from postgres.database import Database
 from stage import own_command
 
 

@@ -9,9 +9,9 @@ from archive import archive
 from base.run import Run
 from base.settings import Settings
 from base.workdir import WorkDir
-from database import Database
 from load import load_reports
 from parts import execute
+from postgres.database import Database
 from transform import stage_report
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-import ledger
 from backups import flaws
-from database import Database
 from loader import Loader
 from parts import ETL, line, report
+from postgres import ledger
+from postgres.database import Database
 
 
 @pytest.fixture

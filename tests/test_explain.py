@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from database import query
 from parts import ROOT, Night, OpenSSH, Postgres, line, report
+from postgres.database import query
 
 FAULTY = line(envio="31/02/2013 10:00")
 NO_HEADER = b"not a report\nsecond line\n"

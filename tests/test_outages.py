@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-import database
 import remote
 import sftp
 import ssh
 from base import time_limit, trouble, waiting
 from base.settings import Settings
 from parts import ETL, Night, OpenSSH, Postgres, line, report, wait_for
+from postgres import database
 from remote import Changed, Remote, Source
 
 LINES = 120

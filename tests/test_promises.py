@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from database import query
 from parts import ETL, ROOT, Night, execute, line, report, wait_for
+from postgres.database import query
 
 
 def good(count: int, start: int = 0) -> list[bytes]:

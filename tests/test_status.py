@@ -6,8 +6,8 @@ import psycopg2
 import pytest
 from psycopg2.extensions import adapt
 
-from database import query
 from parts import ROOT, Night, line, report
+from postgres.database import query
 
 QUESTIONS = sorted(
     path.stem for kind in ("report", "history", "explain", "status") for path in (ROOT / "sql").glob(f"{kind}_*.sql")

@@ -2,14 +2,14 @@
 
 import socket
 from datetime import date
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from psycopg2.extensions import cursor
 
 from base.run import Run
 from base.settings import Settings
 from base.workdir import Manifest
-from database import planned, query
+from postgres.database import one, planned, query, rows
 
 
 def lock(cursor: cursor) -> str | None:
@@ -41,18 +41,6 @@ def close_run(cursor: cursor, run: Run, exit_status: int) -> None:
 def mark_crashed(cursor: cursor) -> list[str]:
     """Enter runs that ended without a word as crashed and return their ids. Only for who holds the lock."""
     return [row[0] for row in rows(cursor, "run_crashed")]
-
-
-def rows(cursor: cursor, statement: str, values: dict[str, Any] | None = None) -> list[Any]:
-    """Run ``sql/<statement>.sql`` and return its rows."""
-    cursor.execute(query(statement), values)
-    return cursor.fetchall()
-
-
-def one(cursor: cursor, statement: str, values: dict[str, Any] | None = None) -> Any:
-    """Run ``sql/<statement>.sql`` and return its one row."""
-    cursor.execute(query(statement), values)
-    return cursor.fetchone()
 
 
 Basis = tuple[date, str]  # as-of date and visit event: what the counters mean

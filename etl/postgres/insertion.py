@@ -7,14 +7,13 @@ import psycopg2
 from psycopg2 import errorcodes
 from psycopg2.extensions import cursor
 
-import ledger
 from base.progress import watched
 from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import Manifest, Report
-from database import planned, query, sentence
 from parsing.faults import Code, Fault, error_row, exceeds, reason
 from parsing.lines import read_lines
+from postgres.database import one, planned, query, sentence
 
 COPY_BLOCK = 1 << 18  # bytes
 # SQLSTATE classes of a refusal that is about the row: anything else is about the server or the program.
@@ -159,7 +158,7 @@ class Insertion:
 
     def count_visitors_anew(self) -> None:
         """Count an address once that came in two pieces: the first may have made it, the second updated it."""
-        (visitors,) = ledger.one(self.cursor, "visitors_of_file", self.rule)
+        (visitors,) = one(self.cursor, "visitors_of_file", self.rule)
         self.visitors_updated = visitors - self.visitors_new
 
     def keep_refused(self) -> None:

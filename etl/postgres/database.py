@@ -151,6 +151,18 @@ def query(name: str) -> str:
     return (ROOT / "sql" / f"{name}.sql").read_text()
 
 
+def rows(cursor: cursor, statement: str, values: dict[str, Any] | None = None) -> list[Any]:
+    """Run ``sql/<statement>.sql`` and return its rows."""
+    cursor.execute(query(statement), values)
+    return cursor.fetchall()
+
+
+def one(cursor: cursor, statement: str, values: dict[str, Any] | None = None) -> Any:
+    """Run ``sql/<statement>.sql`` and return its one row."""
+    cursor.execute(query(statement), values)
+    return cursor.fetchone()
+
+
 class Link(connection):
     """A connection that remembers how to run the statements that it has planned."""
 
