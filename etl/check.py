@@ -23,7 +23,7 @@ from base.trouble import StageError, Status
 from base.workdir import WorkDir
 from inspection import inspect
 from postgres.database import Database, rows
-from remote import Remote
+from sftp.server import Remote
 from stage import command_line, own_plain_command
 
 ROOM = 1 << 30  # bytes that a folder's disk should have free

@@ -7,9 +7,9 @@ from functools import partial
 from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import WorkDir
-from groups import in_groups
 from postgres.ledger import Entry
-from remote import Remote, Source
+from sftp.batches import in_groups
+from sftp.server import Remote, Source
 
 log = logging.getLogger("etl.clearing")
 

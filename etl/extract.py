@@ -19,10 +19,10 @@ from base.settings import Settings
 from base.trouble import StageError, Status
 from base.waiting import Outage, retrying
 from base.workdir import Report, WorkDir
-from groups import in_groups
 from postgres import ledger
 from postgres.database import Database
-from remote import Changed, Remote, Source
+from sftp.batches import in_groups
+from sftp.server import Changed, Remote, Source
 from stage import own_process
 
 CLOCK_SKEW = 3600  # seconds that the server's clock may be ahead without a word

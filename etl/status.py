@@ -17,7 +17,7 @@ from console import words
 from extract import wanted
 from inspection import inspect
 from postgres.database import Database, one, query
-from remote import Remote
+from sftp.server import Remote
 from stage import command_line, own_plain_command
 
 OVERDUE = timedelta(hours=25)  # since the last night began: the next should have begun by then

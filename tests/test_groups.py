@@ -19,9 +19,9 @@ from base.trouble import StageError, Status
 from base.waiting import Outage
 from base.workdir import WorkDir
 from extract import pull
-from groups import CONNECTIONS, in_groups
 from parts import ETL, Night, OpenSSH, line, report, wait_for
-from remote import TOGETHER, Remote
+from sftp.batches import CONNECTIONS, in_groups
+from sftp.server import TOGETHER, Remote
 
 FILES = 8 * TOGETHER + 1
 NUMBERS = range(FILES)

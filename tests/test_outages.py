@@ -12,14 +12,12 @@ from pathlib import Path
 
 import pytest
 
-import remote
-import sftp
-import ssh
 from base import time_limit, trouble, waiting
 from base.settings import Settings
 from parts import ETL, Night, OpenSSH, Postgres, line, report, wait_for
 from postgres import database
-from remote import Changed, Remote, Source
+from sftp import client, server, ssh
+from sftp.server import Changed, Remote, Source
 
 LINES = 120
 BIG = 200 << 20  # bytes: a transfer long enough to be hit in the middle
@@ -174,7 +172,7 @@ def test_a_server_that_accepts_and_says_nothing(night: Night, monkeypatch: pytes
 
 
 def test_a_server_that_stops_in_mid_file(transfer: Night, own_openssh: OpenSSH, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sftp, "TIMEOUT", 1)
+    monkeypatch.setattr(client, "TIMEOUT", 1)
     assert own_openssh.process
     server = Remote(settings(transfer))
     ((source,), _) = server.list()
@@ -190,8 +188,8 @@ def test_a_server_that_stops_in_mid_file(transfer: Night, own_openssh: OpenSSH, 
 
 
 def test_a_transfer_that_trickles_is_cut(transfer: Night, own_openssh: OpenSSH, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "TIMEOUT", 0.5)
-    monkeypatch.setattr(remote, "SLOWEST", BIG * 10)
+    monkeypatch.setattr(server, "TIMEOUT", 0.5)
+    monkeypatch.setattr(server, "SLOWEST", BIG * 10)
     server = Remote(settings(transfer))
     ((source,), _) = server.list()
     with pytest.raises(waiting.Outage):

@@ -23,8 +23,8 @@ from base.waiting import Outage
 from base.workdir import WorkDir
 from extract import pull
 from parts import Night, OpenSSH, line, report, wait_for
-from remote import TOGETHER, Changed, Remote, Source
-from sftp import BLOCK, LARGEST_BLOCK
+from sftp.client import BLOCK, LARGEST_BLOCK
+from sftp.server import TOGETHER, Changed, Remote, Source
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import paramiko
 from paramiko.buffered_pipe import PipeTimeout
 from paramiko.sftp import CMD_DATA, CMD_EXTENDED, CMD_EXTENDED_REPLY, CMD_NAME, CMD_READ, CMD_STATUS, int64
 
-from ssh import TIMEOUT
+from sftp.ssh import TIMEOUT
 
 WINDOW = 1 << 26  # bytes that the server may send before it hears from us; what is asked for is the limit
 MOST_REQUESTS = 64  # on their way at once

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from base.processes import shared_out
 from base.trouble import StageError
 from base.waiting import retrying
-from remote import TOGETHER, Remote
+from sftp.server import TOGETHER, Remote
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

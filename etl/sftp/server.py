@@ -18,8 +18,8 @@ from base.settings import Settings
 from base.time_limit import watchdog
 from base.trouble import StageError, Status
 from base.waiting import Outage
-from sftp import Answer, Client, Request
-from ssh import TIMEOUT, connect, cut, disconnect, transport_of
+from sftp.client import Answer, Client, Request
+from sftp.ssh import TIMEOUT, connect, cut, disconnect, transport_of
 
 SLOWEST = 10_000  # bytes per second; a transfer that is slower on the whole hangs
 TOGETHER = 32  # files that are asked for at once; so many are open at the same time

@@ -1,0 +1,1 @@
+"""The one door to the SFTP server: the connection, many requests at once, and the files that lie there."""
