@@ -16,12 +16,12 @@ from dateutil import tz
 from psycopg2.extensions import cursor
 from pydantic import SecretStr
 
-import channels
 from base import settings as every_setting
 from base.settings import ROOT, Settings
 from base.trouble import StageError, Status
 from base.workdir import WorkDir
 from inspection import inspect
+from notices import channels
 from postgres.database import Database, rows
 from sftp.server import Remote
 from stage import command_line, own_plain_command

@@ -4,7 +4,7 @@ from rich.table import Table
 
 from base.settings import Settings
 from console import add_row, console, show, table
-from digest import COUNTS, Loaded, gather
+from notices.digest import COUNTS, Loaded, gather
 from postgres.database import Database, one
 from stage import own_command
 

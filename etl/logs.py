@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from base.masking import mask
 from base.settings import Settings
-from journal import JsonFormatter, write_to_journal
+from notices.journal import JsonFormatter, write_to_journal
 
 
 def to_stderr(stage: str) -> None:

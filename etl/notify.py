@@ -12,17 +12,17 @@ from functools import partial
 from html import escape
 from pathlib import Path
 
-import channels
 import logs
-from alerts import Alerts
 from base.run import Run
 from base.settings import Settings, load_sound
 from base.trouble import StageError, Status
 from base.workdir import report_names
-from channels import Channel, Notice
-from digest import Digest, Severity, gather
-from journal import JOURNAL, Journal
-from notice import render
+from notices import channels
+from notices.alerts import Alerts
+from notices.channels import Channel, Notice
+from notices.digest import Digest, Severity, gather
+from notices.journal import JOURNAL, Journal
+from notices.notice import render
 from postgres.database import Database, one
 
 PATIENCE = 30  # seconds that Postgres gets to answer
@@ -78,7 +78,7 @@ def notify(run: Run, status: int, settings: Settings) -> None:
     except OSError as error:
         log.error("%s: %s. Hint: what people were told is not remembered.", error.filename, error.strerror)
     if settings.metrics_file:
-        import metrics  # noqa: PLC0415 - only who wants them waits for their import
+        from notices import metrics  # noqa: PLC0415 - only who wants them waits for their import
 
         try:
             metrics.write(digest, alerts, settings.metrics_file)

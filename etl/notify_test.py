@@ -3,11 +3,11 @@
 import socket
 from functools import partial
 
-import channels
 from base.settings import Settings
 from base.trouble import Status
-from channels import Channel, Notice
 from console import add_row, console, show, table
+from notices import channels
+from notices.channels import Channel, Notice
 from stage import own_command
 
 SUBJECT = "[visitas] TEST: this is a test message"

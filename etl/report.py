@@ -9,15 +9,15 @@ from pathlib import Path
 from psycopg2.extensions import cursor
 from rich.console import Console
 
-import channels
 from base import settings as every_setting
 from base.files import written
 from base.settings import Settings
 from base.trouble import StageError, Status
-from channels import Notice, Unreached
 from console import add_row, console, show, table, words
 from monthly import Month, Monthly, gather
-from notice import TEMPLATES
+from notices import channels
+from notices.channels import Notice, Unreached
+from notices.rendering import TEMPLATES
 from postgres.database import Database, query
 from sheets import Sheet, needs, sheets_of
 from stage import command_line, own_plain_command
@@ -63,7 +63,7 @@ def charts_of(month: Monthly) -> list[tuple[str, str]]:
 
 def render(month: Monthly, sheets: list[Sheet], settings: Settings, charts: list[tuple[str, str]]) -> str:
     """Return the page."""
-    return TEMPLATES.get_template("report.html").render(
+    return TEMPLATES.get_template("monthly.html").render(
         month=month,
         sheets=sheets,
         charts=charts,

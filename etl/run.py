@@ -36,7 +36,7 @@ def main(settings: Settings, run: Run) -> int:
 
 def ping_start(url: SecretStr, run: Run) -> None:
     """Tell the dead-man's switch that the run begins."""
-    import channels  # noqa: PLC0415 - only who wants it waits for its import
+    from notices import channels  # noqa: PLC0415 - only who wants it waits for its import
 
     for name, why in channels.tell({"dead-man's switch": partial(channels.ping, url, "start", run.id)}).items():
         if why:

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from alerts import Alerts
 from base import settings as every_setting
 from base.files import size_of
 from base.settings import Settings
@@ -16,6 +15,7 @@ from check import cron
 from console import words
 from extract import wanted
 from inspection import inspect
+from notices.alerts import Alerts
 from postgres.database import Database, one, query
 from sftp.server import Remote
 from stage import command_line, own_plain_command

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-import channels
 from base.settings import Settings
-from channels import Notice, Unreached
+from notices import channels
+from notices.channels import Notice, Unreached
 from parts import free_port, wait_for
 from sinks import mail_sink, web_sink
 

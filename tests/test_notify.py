@@ -19,7 +19,7 @@ import psutil
 import psycopg2
 import pytest
 
-import alerts
+from notices import alerts
 from parts import ETL, ROOT, Night, line, need, report, wait_for
 from sinks import MailSink, WebSink, certificate, mail_sink, web_sink
 

@@ -190,10 +190,10 @@ def test_a_server_that_stops_in_mid_file(transfer: Night, own_openssh: OpenSSH, 
 def test_a_transfer_that_trickles_is_cut(transfer: Night, own_openssh: OpenSSH, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "TIMEOUT", 0.5)
     monkeypatch.setattr(server, "SLOWEST", BIG * 10)
-    server = Remote(settings(transfer))
-    ((source,), _) = server.list()
+    remote = Remote(settings(transfer))
+    ((source,), _) = remote.list()
     with pytest.raises(waiting.Outage):
-        for _ in server.read([source]):
+        for _ in remote.read([source]):
             time.sleep(0.2)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from psycopg2.extensions import cursor
 
 from base.trouble import Status
-from journal import Journal
+from notices.journal import Journal
 from postgres.database import one, rows
 
 FAR = 3  # times the usual volume, or a third of it

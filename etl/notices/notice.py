@@ -1,15 +1,12 @@
 """The digest of a run in the words of each channel."""
 
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup, escape
 
 from base.masking import mask, printable
 from base.settings import Settings
-from channels import Notice
-from digest import Digest
+from notices.channels import Notice
+from notices.digest import Digest
+from notices.rendering import TEMPLATES
 
 SUBJECT_LIMIT = 150  # characters
 SLACK_LIMIT = 3000  # characters of a text block; Slack refuses longer ones
@@ -21,14 +18,6 @@ SEEN = {
     "names_refused": "refused by name",
 }
 LISTED = 20  # messages of a kind in a notice
-TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=select_autoescape(["html"]),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
 
 
 def render(digest: Digest, heading: str, settings: Settings) -> Notice:
@@ -74,16 +63,3 @@ def figures(digest: Digest) -> list[tuple[str, str]]:
     if digest.waiting is not None:
         found.append(("Left in the work directory", f"{digest.waiting:,} files"))
     return found
-
-
-def slack(text: str) -> Markup:
-    """Return text in which Slack sees no markup of its own."""
-    return Markup(str(escape(text)).replace("&#34;", '"').replace("&#39;", "'"))  # noqa: S704 - escaped just before
-
-
-def took(seconds: float | None) -> str:
-    """Return a duration in words."""
-    return "no end" if seconds is None else f"{seconds:,.1f} s"
-
-
-TEMPLATES.filters.update(slack=slack, took=took)

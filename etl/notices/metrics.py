@@ -6,8 +6,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
-from alerts import Alerts
-from digest import Digest
+from notices.alerts import Alerts
+from notices.digest import Digest
 
 
 def write(digest: Digest, alerts: Alerts, path: Path) -> None:

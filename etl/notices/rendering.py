@@ -1,0 +1,28 @@
+"""The template engine: what turns the files in notices/templates into text and pages."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=select_autoescape(["html"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+def slack(text: str) -> Markup:
+    """Return text in which Slack sees no markup of its own."""
+    return Markup(str(escape(text)).replace("&#34;", '"').replace("&#39;", "'"))  # noqa: S704 - escaped just before
+
+
+def took(seconds: float | None) -> str:
+    """Return a duration in words."""
+    return "no end" if seconds is None else f"{seconds:,.1f} s"
+
+
+TEMPLATES.filters.update(slack=slack, took=took)
