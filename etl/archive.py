@@ -4,7 +4,7 @@ import logging
 import time
 from pathlib import Path
 
-from backups import ZIP_NAME, flaws, write_zip
+from backup.zips import ZIP_NAME, flaws, write_zip
 from base.files import synced
 from base.progress import progress
 from base.run import Run
@@ -79,7 +79,7 @@ def clear(database: Database, work: WorkDir, settings: Settings) -> Status:
     gone: list[Entry] = []
     try:
         if archived and settings.delete_source:
-            from clearing import clear_both  # noqa: PLC0415 - not for a night without files
+            from backup.clearing import clear_both  # noqa: PLC0415 - not for a night without files
 
             for entry, outcome in clear_both(archived, work, settings):
                 if outcome is Status.DONE:

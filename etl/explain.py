@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple
 
 from psycopg2.extensions import cursor
 
-from backups import DAMAGE
+from backup.zips import DAMAGE
 from base import settings as every_setting
 from base.masking import printable
 from base.settings import Settings

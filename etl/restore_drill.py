@@ -11,7 +11,7 @@ from psycopg2.extensions import cursor, make_dsn
 from pydantic import SecretStr
 from tqdm import tqdm
 
-from backups import flaws
+from backup.zips import flaws
 from base.run import Run
 from base.settings import Settings
 from base.trouble import StageError, Status

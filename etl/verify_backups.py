@@ -1,6 +1,6 @@
 """Read every backup zip and compare it with its manifest and the load log; say what is missing or damaged."""
 
-from backups import flaws
+from backup.zips import flaws
 from base.settings import Settings
 from base.trouble import Status
 from postgres import ledger

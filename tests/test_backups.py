@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from backups import flaws
+from backup.zips import flaws
 from loader import Loader
 from parts import ETL, line, report
 from postgres import ledger
