@@ -14,7 +14,7 @@ from base.workdir import WorkDir
 from postgres import ledger
 from postgres.database import Database
 from postgres.ledger import Entry
-from stage import own_process
+from runtime.script import own_process
 
 log = logging.getLogger("etl.archive")
 

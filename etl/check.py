@@ -23,8 +23,8 @@ from base.workdir import WorkDir
 from inspection import inspect
 from notices import channels
 from postgres.database import Database, rows
+from runtime.script import command_line, own_plain_command
 from sftp.server import Remote
-from stage import command_line, own_plain_command
 
 ROOM = 1 << 30  # bytes that a folder's disk should have free
 OLDEST_POSTGRES = 14

@@ -6,7 +6,7 @@ from base.settings import Settings
 from console import add_row, console, show, table
 from notices.digest import COUNTS, Loaded, gather
 from postgres.database import Database, one
-from stage import own_command
+from runtime.script import own_command
 
 
 def closing_table(loaded: Loaded) -> Table:

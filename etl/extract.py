@@ -21,9 +21,9 @@ from base.waiting import Outage, retrying
 from base.workdir import Report, WorkDir
 from postgres import ledger
 from postgres.database import Database
+from runtime.script import own_process
 from sftp.batches import in_groups
 from sftp.server import Changed, Remote, Source
-from stage import own_process
 
 CLOCK_SKEW = 3600  # seconds that the server's clock may be ahead without a word
 

@@ -8,7 +8,7 @@ from base import settings as every_setting
 from base.settings import Settings
 from console import add_row, console, show, table
 from postgres.database import Database, query, rows
-from stage import command_line, own_plain_command
+from runtime.script import command_line, own_plain_command
 
 NIGHTS = 14
 

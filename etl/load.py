@@ -16,7 +16,7 @@ from base.workdir import Report, WorkDir
 from postgres import ledger
 from postgres.database import Database, one, query
 from postgres.insertion import Insertion, Staged
-from stage import own_process
+from runtime.script import own_process
 
 LANES = 2  # connections that load at the same time
 NAMED = 10  # missing reports in a message

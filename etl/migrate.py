@@ -2,7 +2,7 @@
 
 from base.settings import DatabaseSettings
 from postgres.migrations import migrate
-from stage import own_command
+from runtime.script import own_command
 
 
 def main(settings: DatabaseSettings) -> None:

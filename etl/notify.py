@@ -12,7 +12,6 @@ from functools import partial
 from html import escape
 from pathlib import Path
 
-import logs
 from base.run import Run
 from base.settings import Settings, load_sound
 from base.trouble import StageError, Status
@@ -24,6 +23,7 @@ from notices.digest import Digest, Severity, gather
 from notices.journal import JOURNAL, Journal
 from notices.notice import render
 from postgres.database import Database, one
+from runtime import logs
 
 PATIENCE = 30  # seconds that Postgres gets to answer
 

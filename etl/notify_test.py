@@ -8,7 +8,7 @@ from base.trouble import Status
 from console import add_row, console, show, table
 from notices import channels
 from notices.channels import Channel, Notice
-from stage import own_command
+from runtime.script import own_command
 
 SUBJECT = "[visitas] TEST: this is a test message"
 TEXT = "This is a test message of the nightly visits ETL on {host}. Nothing happened, and nothing is to be done."

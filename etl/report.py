@@ -19,8 +19,8 @@ from notices import channels
 from notices.channels import Notice, Unreached
 from notices.rendering import TEMPLATES
 from postgres.database import Database, query
+from runtime.script import command_line, own_plain_command
 from sheets import Sheet, needs, sheets_of
-from stage import command_line, own_plain_command
 
 
 def main(arguments: Namespace) -> None:

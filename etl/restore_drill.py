@@ -21,7 +21,7 @@ from postgres import ledger
 from postgres.database import Database, one, query, rows
 from postgres.ledger import Entry
 from postgres.migrations import migrate
-from stage import own_command
+from runtime.script import own_command
 from transform import stage_report
 
 

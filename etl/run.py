@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from base.run import RUN_ID, Run
 from base.settings import ROOT, Settings
-from stage import own_process
+from runtime.script import own_process
 
 log = logging.getLogger("etl.run")
 

@@ -17,8 +17,8 @@ from extract import wanted
 from inspection import inspect
 from notices.alerts import Alerts
 from postgres.database import Database, one, query
+from runtime.script import command_line, own_plain_command
 from sftp.server import Remote
-from stage import command_line, own_plain_command
 
 OVERDUE = timedelta(hours=25)  # since the last night began: the next should have begun by then
 BY_VALUE = {status.value: status for status in Status}

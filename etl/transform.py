@@ -20,7 +20,7 @@ from parsing.columns import check_header
 from parsing.faults import Code, Fault, error_row, exceeds, reason
 from parsing.lines import BLOCK, Readable, read_blocks
 from parsing.split import split_lines
-from stage import own_process
+from runtime.script import own_process
 
 SORTED_ROWS = 100_000  # about 20 MB
 

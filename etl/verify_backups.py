@@ -5,7 +5,7 @@ from base.settings import Settings
 from base.trouble import Status
 from postgres import ledger
 from postgres.database import Database
-from stage import own_command
+from runtime.script import own_command
 
 
 def main(settings: Settings) -> Status:

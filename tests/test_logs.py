@@ -4,7 +4,7 @@ import logging
 import time
 from pathlib import Path
 
-from logs import LogFile
+from runtime.logs import LogFile
 
 
 def record(text: str) -> logging.LogRecord:

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import NoReturn
 
-import logs
 from base import settings
 from base.run import RUN_ID, Run
 from base.settings import Kind, Settings
 from base.trouble import StageError, Status
-from lock import Hold, held
+from runtime import logs
+from runtime.lock import Hold, held
 
 INTERRUPTED = 130  # as a shell says of a command ended by Ctrl-C
 
