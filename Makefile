@@ -35,7 +35,7 @@ ifeq ($(OWN_DATABASE),)
 	export ENV_FILE=/dev/null DATABASE_URL
 	DATABASE_URL=$$($(PYTHON) sql/local-postgres.py start)
 endif
-	$(PYTHON) etl/migrate.py
+	$(PYTHON) etl migrate
 
 sftp-setup: .venv/etl ## Lay out the sample reports for the mock SFTP server
 	cp sftp-server/data-backup/report_*.txt sftp-server/data/
@@ -44,7 +44,7 @@ sftp-setup: .venv/etl ## Lay out the sample reports for the mock SFTP server
 testing: .venv/etl .venv/postgres ## Run a real night here: embedded PostgreSQL, mock SFTP server, sample reports
 	umask 077; mkdir -p .local
 	url=$$($(PYTHON) sql/local-postgres.py start)
-	ENV_FILE=/dev/null DATABASE_URL=$$url $(PYTHON) etl/migrate.py
+	ENV_FILE=/dev/null DATABASE_URL=$$url $(PYTHON) etl migrate
 	$(MAKE) --no-print-directory sftp-setup
 	$(PYTHON) sftp-server/sftp-mock.py --port 0 > .local/sftp_mock.out & mock=$$!
 	trap 'kill $$mock' EXIT
@@ -53,7 +53,7 @@ testing: .venv/etl .venv/postgres ## Run a real night here: embedded PostgreSQL,
 	sed -e "s|@PORT@|$$port|" -e "s|@URL@|$$url|" tests/testing.env > .local/testing.env
 	echo "Running bash etl/etl.sh ..."
 	$(BARE) bash etl/etl.sh || status=$$?
-	$(BARE) $(PYTHON) etl/closing.py
+	$(BARE) $(PYTHON) etl last-run
 	echo "Look at the tables: make psql (for example: select * from campaign_summary;)"
 	exit $${status:-0}
 
@@ -64,28 +64,28 @@ postgres-stop: .venv/postgres ## Stop the embedded database
 	$(PYTHON) sql/local-postgres.py stop
 
 check: .venv/etl ## Verify the installation: settings, servers, rights, folders, channels, cron
-	$(LOOK) etl/check.py
+	$(LOOK) etl check
 
 notify-test: .venv/etl ## Send a test message through every channel that is set
-	$(LOOK) etl/notify_test.py
+	$(LOOK) etl try-channels
 
 report: .venv/etl ## Report a month: MONTH=2013-02, or last month; REPORT="--mail --csv"
-	$(LOOK) etl/report.py $(call given,MONTH,--month) $(REPORT)
+	$(LOOK) etl report $(call given,MONTH,--month) $(REPORT)
 
 status: .venv/etl ## Show how things stand, on one screen
-	$(LOOK) etl/status.py
+	$(LOOK) etl status
 
 history: .venv/etl ## Show the last nights, or all that happened to one report: FILE=report_8.txt
-	$(LOOK) etl/history.py $(call given,FILE,--file)
+	$(LOOK) etl history $(call given,FILE,--file)
 
 explain: .venv/etl ## Explain a visitor: EMAIL=a@b.com; or a line: FILE=report_8.txt LINE=17
-	$(LOOK) etl/explain.py $(call given,EMAIL,--email) $(call given,FILE,--file) $(call given,LINE,--line)
+	$(LOOK) etl explain $(call given,EMAIL,--email) $(call given,FILE,--file) $(call given,LINE,--line)
 
 verify-backups: .venv/etl ## Compare every backup zip with its manifest and the load log
-	$(LOOK) etl/verify_backups.py
+	$(LOOK) etl verify-backups
 
 restore-drill: .venv/etl ## Load all backups into a scratch database and compare it with the live one
-	$(LOOK) etl/restore_drill.py
+	$(LOOK) etl restore-drill
 
 schedule: ## Install the cron line: every night at 00:02
 	command -v crontab > /dev/null || { echo "cron is missing. Install it: sudo apt install cron" >&2; exit 1; }

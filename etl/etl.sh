@@ -12,7 +12,7 @@ if [ ! -x "$python" ]; then
     exit 2
 fi
 
-if [ -z "${ETL_RUN_ID:-}" ]; then # run.py takes the locks and calls this script again
+if [ -z "${ETL_RUN_ID:-}" ]; then # night.py takes the locks and calls this script again
     ETL_NEW_RUN_ID=$(date -u +%Y%m%dT%H%M%SZ)-$$
     ETL_JOURNAL=$(mktemp "${TMPDIR:-/tmp}/visitas-journal.XXXXXX") # what the scripts say, until people are told; empty: do without
     export ETL_NEW_RUN_ID ETL_JOURNAL
@@ -21,7 +21,7 @@ if [ -z "${ETL_RUN_ID:-}" ]; then # run.py takes the locks and calls this script
     trap 'exit 129' HUP
     trap 'exit 130' INT
     trap 'exit 143' TERM
-    "$python" "$root/etl/run.py" "$@"
+    "$python" "$root/etl/night.py" "$@"
     exit
 fi
 

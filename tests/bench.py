@@ -264,8 +264,7 @@ class Bench:
     @staticmethod
     def question(night: Night, name: str) -> Measured:
         """Return what the answer to a question takes; a report that has no zip, or no cron line, is not well."""
-        script, *given = QUESTIONS[name]
-        return measured([sys.executable, str(ETL / f"{script}.py"), *given], night.environment(), ends=(0, 2, 3, 13))
+        return measured([sys.executable, str(ETL), *QUESTIONS[name]], night.environment(), ends=(0, 2, 3, 13))
 
 
 QUESTIONS = {

@@ -37,7 +37,7 @@ class Postgres:
         self.url = self.start()
         execute(self.url, f"create database {TEMPLATE}")
         subprocess.run(
-            [sys.executable, str(ETL / "migrate.py")],
+            [sys.executable, str(ETL), "migrate"],
             env=os.environ | {"DATABASE_URL": self.address(TEMPLATE)},
             check=True,
             capture_output=True,
@@ -178,10 +178,11 @@ class Night:
         return bare | self.settings | changed
 
     def run(self, script: str = "etl.sh", *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        """Run a script of the product and return how it ended, with what it printed."""
-        command = ["bash"] if script.endswith(".sh") else [sys.executable]
+        """Run a script of the product, or a command by its name, and return how it ended, with what it printed."""
+        interpreter = "bash" if script.endswith(".sh") else sys.executable
+        command = [str(ETL / script)] if "." in script else [str(ETL), script]
         return subprocess.run(
-            [*command, str(ETL / script), *arguments],
+            [interpreter, *command, *arguments],
             env=self.environment(**changed),
             cwd="/",
             capture_output=True,

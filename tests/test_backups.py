@@ -38,23 +38,23 @@ def ten_nights(loader: Loader) -> None:
     assert statuses == {"loaded": 10, "quarantined": 10, "duplicate": 3, "refused": 3}
 
 
-def command(loader: Loader, script: str) -> subprocess.CompletedProcess[str]:
+def command(loader: Loader, name: str) -> subprocess.CompletedProcess[str]:
     settings = {"SFTP_HOST": "x", "SFTP_USER": "x", "DATABASE_URL": loader.database, "BACKUP_DIR": str(loader.folder / "bckp")}
     return subprocess.run(
-        [sys.executable, str(ETL / script)], env=os.environ | settings, capture_output=True, text=True, check=False
+        [sys.executable, str(ETL), name], env=os.environ | settings, capture_output=True, text=True, check=False
     )
 
 
 def test_restore_drill(loader: Loader) -> None:
     ten_nights(loader)
-    drill = command(loader, "restore_drill.py")
+    drill = command(loader, "restore-drill")
     assert (drill.returncode, drill.stderr) == (0, "")
     ((lines,),) = loader.sql("select count(*) from statistics")
     assert lines == 300
     assert drill.stdout == "10 files, 300 statistics and 40 visitors compared: no differences.\n"
     loader.sql("update statistics set opens = 99 where file_id = 1 and line_number = 2")
     loader.sql("delete from visitor where email = 'p7@example.com'")
-    drill = command(loader, "restore_drill.py")
+    drill = command(loader, "restore-drill")
     assert drill.returncode == 13
     assert "visitor: live (39, " in drill.stdout
     assert "report_1.txt " in drill.stdout
@@ -64,7 +64,7 @@ def test_restore_drill(loader: Loader) -> None:
 
 def test_a_loaded_report_in_no_zip_is_missed(loader: Loader) -> None:
     loader.load([report(line())], date(2013, 2, 15), "envio")
-    found = command(loader, "verify_backups.py")
+    found = command(loader, "verify-backups")
     assert found.returncode == 13
     assert "report_1.txt: in the load log, but in no zip\n" in found.stdout
 
@@ -86,7 +86,7 @@ def test_flipped_bits_are_damage(loader: Loader) -> None:
 def test_verify_backups(loader: Loader) -> None:
     for night in range(4):
         loader.night([report(line(f"{night}{number}@example.com")) for number in range(2)])
-    good = command(loader, "verify_backups.py")
+    good = command(loader, "verify-backups")
     assert good.returncode == 0
     assert good.stdout == f"4 zips with 8 reports in {loader.folder}/bckp: no flaws.\n"
     first, second, third, fourth = sorted((loader.folder / "bckp").iterdir())
@@ -98,7 +98,7 @@ def test_verify_backups(loader: Loader) -> None:
     with zipfile.ZipFile(fourth, "a") as archive:
         archive.writestr("smuggled.txt", "x")
     fourth.with_name("visitas_2000-01-01_000000.zip").write_bytes(b"")
-    bad = command(loader, "verify_backups.py")
+    bad = command(loader, "verify-backups")
     assert bad.returncode == 13
     for part in (
         f"{first.name}: missing",

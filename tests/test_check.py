@@ -16,7 +16,7 @@ SAME_ZONE = {"TZ": "America/Mexico_City"}
 def test_a_good_installation(night: Night, crontab: None, tmp_path: Path) -> None:
     with mail_sink(certificate(tmp_path)) as (mail, settings), web_sink() as slack, web_sink() as switch:
         settings |= {"SLACK_WEBHOOK_URL": slack.url, "HEALTHCHECK_URL": switch.url, "METRICS_FILE": str(tmp_path / "m.prom")}
-        done = night.run("check.py", **settings, **SAME_ZONE)
+        done = night.run("check", **settings, **SAME_ZONE)
     assert done.returncode == 0, done.stdout
     assert "FAULT" not in done.stdout
     assert done.stdout.endswith("No problems.\n")
@@ -40,7 +40,7 @@ def test_a_broken_installation(night: Night, tmp_path: Path) -> None:
         "TZ": "Pacific/Kiritimati",
         "HOME": str(tmp_path),
     }
-    done = night.run("check.py", **broken)
+    done = night.run("check", **broken)
     assert done.returncode == 2
     cells = zip(*(row.split("│")[1:-1] for row in done.stdout.splitlines() if row.startswith("│")), strict=True)
     text = " ".join(" ".join(" ".join(column).split()) for column in cells)
@@ -62,8 +62,8 @@ def test_a_remote_folder_where_nothing_can_be_deleted(night: Night) -> None:
     if subprocess.run(["chattr", "+i", night.source], check=False).returncode:
         pytest.skip("this file system has no immutable files")
     try:
-        said = " ".join(night.run("check.py", **SAME_ZONE).stdout.split())
-        kept = night.run("check.py", DELETE_SOURCE="false", **SAME_ZONE).stdout
+        said = " ".join(night.run("check", **SAME_ZONE).stdout.split())
+        kept = night.run("check", DELETE_SOURCE="false", **SAME_ZONE).stdout
     finally:
         subprocess.run(["chattr", "-i", night.source], check=True)
     assert "may not delete" in said
@@ -73,6 +73,6 @@ def test_a_remote_folder_where_nothing_can_be_deleted(night: Night) -> None:
 def test_a_database_without_schema_or_rights(night: Night) -> None:
     url = night.settings["DATABASE_URL"]
     execute(url, "delete from _yoyo_migration where migration_id = '0003_file_ids'")
-    assert "the schema lacks 0003_file_ids" in " ".join(night.run("check.py", **SAME_ZONE).stdout.split())
+    assert "the schema lacks 0003_file_ids" in " ".join(night.run("check", **SAME_ZONE).stdout.split())
     execute(url, "drop table _yoyo_migration")
-    assert "run make postgres-setup" in " ".join(night.run("check.py", **SAME_ZONE).stdout.split())
+    assert "run make postgres-setup" in " ".join(night.run("check", **SAME_ZONE).stdout.split())

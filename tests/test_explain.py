@@ -53,7 +53,7 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_a_visitor(past: Night) -> None:
-    done = past.run("explain.py", "--email", " ANA@Example.com")
+    done = past.run("explain", "--email", " ANA@Example.com")
     assert done.returncode == 0, done.stderr
     zips = dict(past.sql("select name, archive_name from load_file where status = 'loaded'"))
     text = said(done)
@@ -71,7 +71,7 @@ def test_a_visitor(past: Night) -> None:
 
 def test_a_visitor_whose_row_is_wrong(past: Night) -> None:
     past.sql("update visitor set visitas_totales = 7 where email = 'ana@example.com'")
-    done = past.run("explain.py", "--email", "ana@example.com")
+    done = past.run("explain", "--email", "ana@example.com")
     assert done.returncode == 3
     assert "visitas_totales 7 4 DIFFERENT" in said(done)
     assert "The row and the recount differ." in said(done)
@@ -79,14 +79,14 @@ def test_a_visitor_whose_row_is_wrong(past: Night) -> None:
 
 def test_a_visitor_whose_row_is_gone(past: Night) -> None:
     past.sql("delete from visitor where email = 'bea@example.com'")
-    done = past.run("explain.py", "--email", "bea@example.com")
+    done = past.run("explain", "--email", "bea@example.com")
     assert done.returncode == 3
     assert "visitas_totales 1 DIFFERENT" in said(done)
 
 
 def test_a_line_that_is_no_visit(past: Night) -> None:
     assert past.run(VISIT_EVENT="open").returncode == 0
-    done = past.run("explain.py", "--email", "bea@example.com")
+    done = past.run("explain", "--email", "bea@example.com")
     assert done.returncode == 0, done.stdout
     assert "visits by fecha_open" in said(done)
     assert "no visit report_2.txt 6 visitas_" in said(done)
@@ -94,7 +94,7 @@ def test_a_line_that_is_no_visit(past: Night) -> None:
 
 @pytest.mark.parametrize("address", ["nobody@example.com", "nobody", "[red]x[/red]"])
 def test_nobody(past: Night, address: str) -> None:
-    done = past.run("explain.py", "--email", address)
+    done = past.run("explain", "--email", address)
     assert (done.returncode, f"No line of {address} has been loaded." in said(done)) == (0, True)
 
 
@@ -114,20 +114,20 @@ def test_nobody(past: Night, address: str) -> None:
     ],
 )  # fmt: skip
 def test_a_line(past: Night, name: str, number: int, parts: list[str]) -> None:
-    done = past.run("explain.py", "--file", name, "--line", str(number))
+    done = past.run("explain", "--file", name, "--line", str(number))
     assert done.returncode == 0, done.stdout
     for part in parts:
         assert part in said(done)
 
 
 def test_a_line_that_is_not_there(past: Night) -> None:
-    done = past.run("explain.py", "--file", "report_2.txt", "--line", "99")
+    done = past.run("explain", "--file", "report_2.txt", "--line", "99")
     assert done.returncode == 3
     assert "Line 99 does not exist: the report in" in said(done)
 
 
 def test_a_report_that_is_not_known(past: Night) -> None:
-    for script, *rest in (("explain.py", "--line", "1"), ("history.py",)):
+    for script, *rest in (("explain", "--line", "1"), ("history",)):
         done = past.run(script, "--file", "report_77.txt", *rest)
         assert said(done) == "The load log does not know report_77.txt."
 
@@ -135,20 +135,20 @@ def test_a_report_that_is_not_known(past: Night) -> None:
 def test_a_line_whose_zip_is_gone_or_damaged(past: Night) -> None:
     for path in past.backups.glob("*.zip"):
         path.write_bytes(path.read_bytes()[:50])
-    done = past.run("explain.py", "--file", "report_2.txt", "--line", "5")
+    done = past.run("explain", "--file", "report_2.txt", "--line", "5")
     assert "Line 5 is rejected: date-invalid" in said(done)  # this much the load log knows
-    done = past.run("explain.py", "--file", "report_2.txt", "--line", "4")
+    done = past.run("explain", "--file", "report_2.txt", "--line", "4")
     assert done.returncode == 3
     assert "cannot be read: File is not a zip file" in said(done)
     for path in past.backups.glob("*.zip"):
         path.unlink()
-    done = past.run("explain.py", "--file", "report_2.txt", "--line", "4")
+    done = past.run("explain", "--file", "report_2.txt", "--line", "4")
     assert "Line 4 is not known: the report is neither in a zip in BACKUP_DIR nor in WORK_DIR." in said(done)
 
 
 def test_a_line_that_somebody_has_deleted(past: Night) -> None:
     past.sql("delete from statistics where email = 'bea@example.com'")
-    done = past.run("explain.py", "--file", "report_2.txt", "--line", "6")
+    done = past.run("explain", "--file", "report_2.txt", "--line", "6")
     assert "Line 6 is neither in statistics nor in errors: somebody has deleted it." in said(done)
 
 
@@ -157,7 +157,7 @@ def test_a_line_is_shown_as_it_came(night: Night) -> None:
     odd = line().replace(b"-,-,-,-\r\n", b'-,"2001:db8:a:1::5,fe80:b:2::1",[red]x[/red],:100:\r\n')
     night.deliver("report_[a].txt", report(odd))
     assert night.run().returncode == 0
-    done = night.run("explain.py", "--file", "report_[a].txt", "--line", "2")
+    done = night.run("explain", "--file", "report_[a].txt", "--line", "2")
     assert odd.decode().rstrip() in done.stdout
     assert done.stdout.startswith("report_[a].txt of ")
 
@@ -175,20 +175,20 @@ def test_through_make(past: Night) -> None:
 def test_a_line_before_its_report_is_zipped(night: Night) -> None:
     night.deliver("report_2.txt", VISITS)
     assert night.run(BACKUP_DIR="/proc/none").returncode == 13
-    done = night.run("explain.py", "--file", "report_2.txt", "--line", "5")
+    done = night.run("explain", "--file", "report_2.txt", "--line", "5")
     assert f"As received ({night.work}/report_2.txt):" in said(done)
     (night.work / "report_2.txt").write_bytes(OLD)  # another one by that name
-    done = night.run("explain.py", "--file", "report_2.txt", "--line", "5")
+    done = night.run("explain", "--file", "report_2.txt", "--line", "5")
     assert "As received" not in said(done)
 
 
 @pytest.mark.parametrize("given", [[], ["--file", "x"], ["--file", "x", "--line", "0"], ["--email", "x", "--file", "y"]])
 def test_what_to_explain_must_be_said(night: Night, given: list[str]) -> None:
-    assert night.run("explain.py", *given).returncode == 2
+    assert night.run("explain", *given).returncode == 2
 
 
 def test_history_of_a_report(past: Night) -> None:
-    text = said(past.run("history.py", "--file", "report_1.txt"))
+    text = said(past.run("history", "--file", "report_1.txt"))
     first, second = (name for (name,) in past.sql("select archive_name from load_file where name = 'report_1.txt' order by id"))
     today = past.sql("select to_char(min(loaded_at) at time zone 'America/Mexico_City', 'YYYY-MM-DD') from load_file")[0][0]
     parts = [
@@ -206,13 +206,13 @@ def test_history_of_a_report(past: Night) -> None:
 
 
 def test_history_of_a_gap(past: Night) -> None:
-    done = past.run("history.py", "--file", "report_3.txt")
+    done = past.run("history", "--file", "report_3.txt")
     events = said(done)
     assert events.index("missing in the consecutive numbers") < events.index("pulled") < events.index("archived")
 
 
 def test_history_before_the_first_night(night: Night) -> None:
-    assert said(night.run("history.py")) == "No run yet."
+    assert said(night.run("history")) == "No run yet."
 
 
 def test_nothing_is_written_and_nothing_is_waited_for(past: Night) -> None:
@@ -221,14 +221,14 @@ def test_nothing_is_written_and_nothing_is_waited_for(past: Night) -> None:
         cursor.execute(query("load_lock"))
         cursor.execute("set local visitas.file_id = 99; insert into errors values (default, 1, '{x}', '', '')")
         for script, *given in (
-            ("report.py", "--csv"),
-            ("status.py",),
-            ("history.py",),
-            ("history.py", "--file", "report_1.txt"),
-            ("explain.py", "--email", "ana@example.com"),
-            ("explain.py", "--file", "report_2.txt", "--line", "2"),
+            ("report", "--csv"),
+            ("status",),
+            ("history",),
+            ("history", "--file", "report_1.txt"),
+            ("explain", "--email", "ana@example.com"),
+            ("explain", "--file", "report_2.txt", "--line", "2"),
         ):
             done = past.run(script, *given, PGOPTIONS="-c default_transaction_read_only=on")
             assert done.stderr == ""
-            assert done.returncode in ((0,) if script != "status.py" else (0, 2, 3)), done.stdout
+            assert done.returncode in ((0,) if script != "status" else (0, 2, 3)), done.stdout
         load.rollback()

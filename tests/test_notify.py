@@ -242,17 +242,17 @@ def under_way(told: Told, script: str) -> Iterator[tuple[subprocess.Popen[str], 
         run.communicate(timeout=60)
 
 
-@pytest.mark.parametrize("script", ["transform.py", "run.py"])
+@pytest.mark.parametrize("script", ["transform.py", "night.py"])
 def test_killed(told: Told, script: str) -> None:
     told.deliver("report_1.txt", report(line()))
     with under_way(told, script) as (run, process):
-        if script == "run.py":
+        if script == "night.py":
             wait_for(lambda: told.sql("select 1 from load_run where status = 'running'"))
         os.kill(process, signal.SIGKILL)
     assert run.returncode == 137
     (subject,) = told.subjects()
     assert subject.startswith("[visitas] FAILED: ")
-    said = "etl: run.py was killed" if script == "run.py" else "transform: killed by signal 9"
+    said = "etl: night.py was killed" if script == "night.py" else "transform: killed by signal 9"
     assert f"! {said}" in plain(told.mail.received[0])
     assert told.switch.paths()[-1] == "/SECRET-PING/137"
 
@@ -451,18 +451,18 @@ def test_json_logs(told: Told) -> None:
 
 
 def test_notify_test(told: Told) -> None:
-    done = told.run("notify_test.py")
+    done = told.run("try-channels")
     assert done.returncode == 0
     assert done.stdout.count("delivered") == 3
     assert told.subjects() == ["[visitas] TEST: this is a test message"]
     assert told.switch.paths() == ["/SECRET-PING/log"]
     told.slack.answers = [404]
-    done = told.run("notify_test.py")
+    done = told.run("try-channels")
     assert done.returncode == 2
     assert "Slack answers 404" in done.stdout
 
 
 def test_notify_test_without_channels(night: Night) -> None:
-    done = night.run("notify_test.py")
+    done = night.run("try-channels")
     assert done.returncode == 2
     assert "No channel is set" in done.stdout

@@ -26,7 +26,7 @@ def forty(postgres: Postgres, openssh: OpenSSH, tmp_path_factory: pytest.TempPat
     night = Night(tmp_path_factory.mktemp("forty"), openssh.settings() | {"DATABASE_URL": postgres.create("forty")})
     made = Forty(night)
     for month in MONTHS:
-        done = night.run("report.py", "--month", month, "--csv")
+        done = night.run("report", "--month", month, "--csv")
         assert (done.returncode, done.stderr) == (0, "")
         (night.folder / f"{month}.txt").write_text(done.stdout)
     yield made
@@ -209,7 +209,7 @@ def test_policy_keeps_every_request_in(forty: Forty, tmp_path: Path) -> None:
 
 def test_mail(forty: Forty) -> None:
     with mail_sink() as (mail, settings):
-        done = forty.night.run("report.py", "--month", "2013-01", "--mail", **settings)
+        done = forty.night.run("report", "--month", "2013-01", "--mail", **settings)
     assert done.returncode == 0, done.stderr
     (message,) = mail.received
     assert str(message["Subject"]).startswith("[visitas] Report of 2013-01: nights that failed: 1; ")
@@ -225,12 +225,12 @@ def test_mail(forty: Forty) -> None:
 
 
 def test_mail_without_a_server(forty: Forty) -> None:
-    done = forty.night.run("report.py", "--month", "2013-01", "--mail")
+    done = forty.night.run("report", "--month", "2013-01", "--mail")
     assert (done.returncode, "SMTP_HOST is not set" in done.stderr) == (2, True)
 
 
 def test_last_month_is_the_default(forty: Forty) -> None:
-    done = forty.night.run("report.py")
+    done = forty.night.run("report")
     (made,) = [path for path in forty.night.logs.glob("report-*.html") if path.stem[7:] not in MONTHS]
     assert done.stdout.splitlines()[-1] == str(made)
     assert "Report of " + made.stem[7:] in done.stdout
@@ -238,13 +238,13 @@ def test_last_month_is_the_default(forty: Forty) -> None:
 
 @pytest.mark.parametrize("month", ["February", "2013-13", "0001-01", "9999-12", ""])
 def test_a_month_that_is_none(forty: Forty, month: str) -> None:
-    done = forty.night.run("report.py", "--month", month)
+    done = forty.night.run("report", "--month", month)
     assert done.returncode == 2
     assert f"{month!r} is no month; write it as 2013-02" in done.stderr
 
 
 def test_a_month_that_has_not_begun(forty: Forty) -> None:
-    done = forty.night.run("report.py", "--month", "2099-01")
+    done = forty.night.run("report", "--month", "2099-01")
     assert (done.returncode, done.stderr) == (0, "")
     assert "No night yet." in done.stdout
 
@@ -252,7 +252,7 @@ def test_a_month_that_has_not_begun(forty: Forty) -> None:
 def test_the_session_zone_does_not_matter(forty: Forty) -> None:
     """In Santiago the midnight of 2019-09-08 does not exist; in Kiritimati it is another day."""
     shown = [
-        forty.night.run("report.py", "--month", "2012-12", PGTZ=zone).stdout
+        forty.night.run("report", "--month", "2012-12", PGTZ=zone).stdout
         for zone in ("UTC", "America/Santiago", "Pacific/Kiritimati")
     ]
     assert len(set(shown)) == 1
@@ -261,13 +261,13 @@ def test_the_session_zone_does_not_matter(forty: Forty) -> None:
 def test_a_backup_that_is_gone(forty: Forty) -> None:
     path = forty.night.backups / min(name for day in forty.month(*DECEMBER) for name in day.zips)
     away = path.rename(path.with_suffix(".away"))
-    done = forty.night.run("report.py", "--month", "2012-12", LOG_DIR=str(forty.night.folder / "other"))
+    done = forty.night.run("report", "--month", "2012-12", LOG_DIR=str(forty.night.folder / "other"))
     away.rename(path)
     assert "backups that are not in BACKUP_DIR: 1" in done.stdout
 
 
 def test_history(forty: Forty) -> None:
-    done = forty.night.run("history.py", "--nights", "50")
+    done = forty.night.run("history", "--nights", "50")
     rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in done.stdout.splitlines() if row.startswith("│")]
     expected = []
     for day in forty.days:

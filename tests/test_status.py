@@ -52,7 +52,7 @@ def test_all_is_well(night: Night, crontab: None) -> None:
         night.deliver(f"report_{number}.txt", report(line(f"a{number}@example.com")))
         assert night.run().returncode == 0
     night.deliver("report_3.txt", report(line()))
-    done = night.run("status.py")
+    done = night.run("status")
     assert done.returncode == 0, done.stdout
     for pattern in (
         r"last night +│ ok +│ \d{4}-\d\d-\d\d \d\d:\d\d: done in \d+\.\d s, 1 files, 1 lines",
@@ -70,7 +70,7 @@ def test_all_is_well(night: Night, crontab: None) -> None:
 
 def faults(night: Night, **changed: str) -> tuple[int, str]:
     """The exit status, and the lines of what is not well."""
-    done = night.run("status.py", **changed)
+    done = night.run("status", **changed)
     rows = [row for row in done.stdout.splitlines() if "FAULT" in row and "crontab" not in row and "cron is not" not in row]
     return done.returncode, "\n".join(rows)
 
@@ -128,6 +128,6 @@ def test_while_a_night_is_at_work(night: Night) -> None:
             " values ('x', 'etl', 'h', now() - interval '90 minutes', '2013-02-15', 'envio')"
         )
         other.commit()
-        assert "held by run x for 90 minutes" in night.run("status.py").stdout
+        assert "held by run x for 90 minutes" in night.run("status").stdout
         assert "held by run x for 90 minutes" in faults(night, LOCK_ALERT_HOURS="1")[1]
         other.rollback()

@@ -95,7 +95,7 @@ class Digest:
     def errors(self) -> list[str]:
         """What stopped the run, or a part of it."""
         killed = any(stage == "etl" and status is None for stage, status, _ in self.journal.ended)
-        silent = ["etl: run.py was killed; what is left is done by the next run"] if killed else []
+        silent = ["etl: night.py was killed; what is left is done by the next run"] if killed else []
         if self.hours_locked is not None:
             held = f"{self.hours_locked:.0f} hours" if math.isfinite(self.hours_locked) else "a time that nobody knows"
             silent.append(f"the lock has been held for {held}. Hint: does that run hang?")

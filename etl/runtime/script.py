@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import NoReturn
 
 from base import settings
@@ -53,7 +54,9 @@ def own_command(name: str, main: Callable[[Kind], int | None], kind: type[Kind])
 
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of a script's command line, without arguments yet; --help shows the script's own words."""
-    return argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    script = Path(sys.argv[0])
+    name = f"python etl {script.stem.replace('_', '-')}" if script.parent.name == "commands" else script.name
+    return argparse.ArgumentParser(prog=name, description=sys.modules["__main__"].__doc__)
 
 
 def own_plain_command(name: str, main: Callable[[], int | None]) -> NoReturn:

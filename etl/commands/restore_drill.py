@@ -1,4 +1,4 @@
-"""Prove that the backups restore: load every zip into an empty scratch database and compare it with the live one."""
+"""Prove that the backups restore. Loads every zip into an empty scratch database and compares it with the live one."""
 
 import os
 import shutil

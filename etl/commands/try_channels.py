@@ -1,11 +1,11 @@
-"""Send a marked test message through every channel that is set, and say what worked."""
+"""Send a test message through every channel that is set, and say what worked."""
 
 import socket
 from functools import partial
 
 from base.settings import Settings
 from base.trouble import Status
-from console import add_row, console, show, table
+from commands.console import add_row, console, show, table
 from notices import channels
 from notices.channels import Channel, Notice
 from runtime.script import own_command

@@ -1,4 +1,4 @@
-"""Bring the database's schema up to date: apply the migrations in sql/migrations that it lacks."""
+"""Bring the database's schema up to date. Applies the migrations in sql/migrations that the database lacks."""
 
 from base.settings import DatabaseSettings
 from postgres.migrations import migrate

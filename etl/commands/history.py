@@ -1,4 +1,4 @@
-"""Show what the load log remembers: the last nights, or everything that ever happened to one report."""
+"""Show the last nights, or everything that ever happened to one report."""
 
 from argparse import Namespace
 
@@ -6,7 +6,7 @@ from psycopg2.extensions import cursor
 
 from base import settings as every_setting
 from base.settings import Settings
-from console import add_row, console, show, table
+from commands.console import add_row, console, show, table
 from postgres.database import Database, query, rows
 from runtime.script import command_line, own_plain_command
 

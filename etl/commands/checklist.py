@@ -5,7 +5,7 @@ from collections.abc import Callable
 from rich.text import Text
 
 from base.trouble import StageError, Status
-from console import add_row, console, show, table
+from commands.console import add_row, console, show, table
 
 Look = Callable[[], str]  # gives what is good in a few words, or raises StageError
 

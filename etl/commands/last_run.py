@@ -1,9 +1,9 @@
-"""Print what the last run did: each report and what became of it, and where its zip lies."""
+"""Show what the last run did: each report, what became of it, and its zip."""
 
 from rich.table import Table
 
 from base.settings import Settings
-from console import add_row, console, show, table
+from commands.console import add_row, console, show, table
 from notices.digest import COUNTS, Loaded, gather
 from postgres.database import Database, one
 from runtime.script import own_command

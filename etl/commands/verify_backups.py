@@ -1,4 +1,4 @@
-"""Read every backup zip and compare it with its manifest and the load log; say what is missing or damaged."""
+"""Compare every backup zip with its manifest and the load log. Names what is missing or damaged."""
 
 from backup.zips import flaws
 from base.settings import Settings

@@ -1,4 +1,4 @@
-"""Explain a visitor's counters, or what became of one line of a report and why."""
+"""Explain a visitor's counters, or what became of one line of a report."""
 
 import hashlib
 import zipfile
@@ -17,7 +17,7 @@ from base import settings as every_setting
 from base.masking import printable
 from base.settings import Settings
 from base.trouble import Status
-from console import add_row, console, show, table
+from commands.console import add_row, console, show, table
 from parsing.columns import COLUMNS, is_record, parse_email
 from parsing.faults import Code
 from parsing.lines import read_lines

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from base.files import natural
-from monthly import Day, Monthly
+from commands.monthly.month import Day, Monthly
 from parsing.faults import Code
 
 SHOWN = Day._fields.index("rows_rejected") + 1  # columns of the table of days

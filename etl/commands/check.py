@@ -1,10 +1,8 @@
-"""Verify the installation before the first night: one line per thing that the night needs, a hint per problem."""
+"""Verify the installation. One line for each thing that the night needs, with a hint for each problem."""
 
-import re
 import shutil
 import socket
 import ssl
-import subprocess
 import tempfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -20,7 +18,8 @@ from base import settings as every_setting
 from base.settings import ROOT, Settings
 from base.trouble import StageError, Status
 from base.workdir import WorkDir
-from inspection import inspect
+from commands.checklist import inspect
+from commands.crontab import cron
 from notices import channels
 from postgres.database import Database, rows
 from runtime.script import command_line, own_plain_command
@@ -145,19 +144,6 @@ def reach(url: SecretStr | None, name: str) -> str:
 def metrics(settings: Settings) -> str:
     """Verify that the metrics can be written."""
     return folder(settings.metrics_file.parent) if settings.metrics_file else "not set"
-
-
-def cron(settings: Settings) -> str:
-    """Verify that the cron line is installed."""
-    hint = "run make schedule."
-    try:
-        lines = subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False).stdout.splitlines()
-    except FileNotFoundError as error:
-        raise StageError(Status.SETTINGS, "cron is not installed.", "install it, then " + hint) from error
-    for line in lines:
-        if "etl/etl.sh" in line and re.match(r"\s*[\d*@]", line):  # neither a comment nor a variable
-            return line
-    raise StageError(Status.SETTINGS, "your crontab has no line that runs etl/etl.sh.", hint)
 
 
 def clock(settings: Settings) -> str:

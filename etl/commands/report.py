@@ -1,4 +1,4 @@
-"""Report a month of the load log: a page that needs nothing else, the same figures as tables here, by mail, and as CSV."""
+"""Write the monthly report. The page goes to LOG_DIR; the same tables go to the terminal, and by mail and as CSV if asked."""
 
 import csv
 import io
@@ -13,14 +13,14 @@ from base import settings as every_setting
 from base.files import written
 from base.settings import Settings
 from base.trouble import StageError, Status
-from console import add_row, console, show, table, words
-from monthly import Month, Monthly, gather
+from commands.console import add_row, console, show, table, words
+from commands.monthly.month import Month, Monthly, gather
+from commands.monthly.tables import Sheet, needs, sheets_of
 from notices import channels
 from notices.channels import Notice, Unreached
 from notices.rendering import TEMPLATES
 from postgres.database import Database, query
 from runtime.script import command_line, own_plain_command
-from sheets import Sheet, needs, sheets_of
 
 
 def main(arguments: Namespace) -> None:
@@ -52,7 +52,7 @@ def gather_both(cursor: cursor, month: Month, settings: Settings) -> tuple[Month
 
 def charts_of(month: Monthly) -> list[tuple[str, str]]:
     """Return the charts with their captions."""
-    import charts  # noqa: PLC0415 - matplotlib takes most of a second
+    from commands.monthly import charts  # noqa: PLC0415 - matplotlib takes most of a second
 
     return [
         ("Lines per day", charts.lines_per_day(month)),

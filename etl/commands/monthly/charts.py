@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from monthly import Day, Monthly
+from commands.monthly.month import Day, Monthly
 
 SIZE = (5.2, 2.7)  # inches; 13 pixels of text where the page shows it at its own size
 MARGINS = {"right": 0.97, "bottom": 0.19, "top": 0.88}  # laid out by hand: matplotlib takes as long for that as for the drawing

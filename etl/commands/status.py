@@ -1,4 +1,4 @@
-"""Show on one screen how things stand: the last night and the next, what waits, lock, backup, alert, database."""
+"""Show on one screen how things stand. Last night and next, what waits, lock, backup, alert, database."""
 
 import re
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from base.files import size_of
 from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import report_names
-from check import cron
-from console import words
+from commands.checklist import inspect
+from commands.console import words
+from commands.crontab import cron
 from extract import wanted
-from inspection import inspect
 from notices.alerts import Alerts
 from postgres.database import Database, one, query
 from runtime.script import command_line, own_plain_command
