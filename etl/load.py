@@ -86,18 +86,18 @@ def load_safely(database: Database, staged: Staged, run: Run, settings: Settings
 
 def prepare(cursor: cursor, run: Run, settings: Settings) -> None:
     """Wait for all loading to end, enter the run, and count by its rule from here on."""
-    cursor.execute(query("basis_lock"))
+    cursor.execute(query("load/basis_lock"))
     ledger.open_run(cursor, run, settings)
     wanted = {"as_of": settings.as_of, "visit_event": settings.visit_event}
-    basis = one(cursor, "basis")
+    basis = one(cursor, "load/basis")
     if basis == tuple(wanted.values()):
         return
     if basis is None or basis[1] != settings.visit_event:
-        cursor.execute(query("visitor_recount"), wanted)
+        cursor.execute(query("load/visitor_recount"), wanted)
     elif (basis[0].year, basis[0].month) != (settings.as_of.year, settings.as_of.month):
-        cursor.execute(query("visitor_rollover"), wanted)
+        cursor.execute(query("load/visitor_rollover"), wanted)
     log.info("counters moved from=%s to=%s visitors_changed=%d", basis, tuple(wanted.values()), cursor.rowcount)
-    cursor.execute(query("basis_set"), wanted)
+    cursor.execute(query("load/basis_set"), wanted)
 
 
 def load_report(cursor: cursor, staged: Staged, run: Run, settings: Settings) -> str | None:

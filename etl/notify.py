@@ -93,7 +93,7 @@ def hours_held(run: Run, settings: Settings) -> float:
         if holder != run.id:  # else this host's lock was ours, and another host has the one in Postgres
             return (datetime.now(UTC) - Run(holder, "etl").started_at).total_seconds() / 3600
     with suppress(StageError), Database(settings, PATIENCE).transaction() as cursor:
-        row = one(cursor, "run_held", {"run_id": run.id})
+        row = one(cursor, "ledger/run_held", {"run_id": run.id})
         return float(row[1]) / 3600 if row else 0
     return math.inf
 

@@ -218,7 +218,7 @@ def test_history_before_the_first_night(night: Night) -> None:
 def test_nothing_is_written_and_nothing_is_waited_for(past: Night) -> None:
     """With a load in its middle, and on a connection that may not write."""
     with psycopg2.connect(past.settings["DATABASE_URL"]) as load, load.cursor() as cursor:
-        cursor.execute(query("load_lock"))
+        cursor.execute(query("load/lock"))
         cursor.execute("set local visitas.file_id = 99; insert into errors values (default, 1, '{x}', '', '')")
         for script, *given in (
             ("report", "--csv"),

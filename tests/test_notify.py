@@ -343,7 +343,7 @@ def test_another_host_that_has_just_ended(told: Told) -> None:
     """Its lock was there, and is gone when we ask for how long it was held."""
     connection = psycopg2.connect(told.settings["DATABASE_URL"])
     with connection.cursor() as cursor:
-        cursor.execute((ROOT / "sql" / "run_lock.sql").read_text())
+        cursor.execute((ROOT / "sql" / "ledger" / "run_lock.sql").read_text())
         done = told.run()
     connection.close()
     assert done.returncode == 11

@@ -205,4 +205,4 @@ def test_file_ids_go_on_where_they_were(database: str) -> None:
     )
     for path in migrations[2:]:
         execute(database, path.read_text())
-    assert execute(database, query("file_ids").replace("%(count)s", "2")) == [(42,), (43,)]
+    assert execute(database, query("ledger/file_ids").replace("%(count)s", "2")) == [(42,), (43,)]

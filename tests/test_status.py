@@ -10,7 +10,9 @@ from parts import ROOT, Night, line, report
 from postgres.database import query
 
 QUESTIONS = sorted(
-    path.stem for kind in ("report", "history", "explain", "status") for path in (ROOT / "sql").glob(f"{kind}_*.sql")
+    f"commands/{path.stem}"
+    for kind in ("monthly", "history", "explain", "status")
+    for path in (ROOT / "sql" / "commands").glob(f"{kind}_*.sql")
 )
 ASKED = {
     "first": "2013-02-01", "end": "2013-03-01", "timezone": "America/Mexico_City", "nights": 14, "name": "report_7.txt",
@@ -122,7 +124,7 @@ def test_without_postgres(night: Night) -> None:
 
 def test_while_a_night_is_at_work(night: Night) -> None:
     with psycopg2.connect(night.settings["DATABASE_URL"]) as other, other.cursor() as cursor:
-        cursor.execute(query("run_lock"))
+        cursor.execute(query("ledger/run_lock"))
         cursor.execute(
             "insert into load_run (id, script, host, started_at, as_of, visit_event)"
             " values ('x', 'etl', 'h', now() - interval '90 minutes', '2013-02-15', 'envio')"

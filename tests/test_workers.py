@@ -95,8 +95,8 @@ def test_a_killed_worker_ends_it(first: int, ends: int) -> None:
 def test_ctrl_c_finds_every_worker_ready_for_it() -> None:
     """Even one that is a process just now says nothing of it; as nobody else hears of this one, it is a worker killed."""
     script = (
-        "import os, signal; from base import processes as workers; os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGINT));"
-        " list(workers.shared_out(abs, range(8)))"
+        "import os, signal; from base.processes import shared_out;"
+        " os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGINT)); list(shared_out(abs, range(8)))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ETL, timeout=30, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (-signal.SIGKILL, b"")
@@ -104,7 +104,10 @@ def test_ctrl_c_finds_every_worker_ready_for_it() -> None:
 
 def test_without_more_processes_it_works_in_this_one() -> None:
     """The kernel refuses the second; the first is not left waiting."""
-    script = "import os; from base import processes as workers; print({*workers.shared_out(lambda _: os.getpid(), range(8), 4)} == {os.getpid()})"
+    script = (
+        "import os; from base.processes import shared_out;"
+        " print({*shared_out(lambda _: os.getpid(), range(8), 4)} == {os.getpid()})"
+    )
     refuse = [need("strace"), "-f", "-qq", "-e", "trace=clone", "-e", "inject=clone:error=EAGAIN:when=2"]
     done = subprocess.run(
         [*refuse, sys.executable, "-c", script], cwd=ETL, timeout=30, capture_output=True, text=True, check=False

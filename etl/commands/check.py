@@ -88,15 +88,15 @@ def look_at(cursor: cursor) -> str:
     version = cursor.connection.server_version // 10_000
     if version < OLDEST_POSTGRES:
         raise StageError(Status.POSTGRES, f"PostgreSQL {version} is too old.", f"{OLDEST_POSTGRES} or later is needed.")
-    applied = {row[0] for row in rows(cursor, "check_migrations")}
+    applied = {row[0] for row in rows(cursor, "commands/check_migrations")}
     missing = {path.stem for path in (ROOT / "sql" / "migrations").glob("*.sql")} - applied
     if missing:
         raise StageError(Status.POSTGRES, f"the schema lacks {', '.join(sorted(missing))}.", "run make postgres-setup.")
-    rights = rows(cursor, "check_rights")
+    rights = rows(cursor, "commands/check_rights")
     if rights:
         lacking = ", ".join(f"{privilege} on {name}" for name, privilege in rights)
         raise StageError(Status.POSTGRES, f"the user may not {lacking}.", "grant it, or connect as the tables' owner.")
-    (name, user), *_ = rows(cursor, "check_database")
+    (name, user), *_ = rows(cursor, "commands/check_database")
     return f"PostgreSQL {version}, database {name}, user {user}"
 
 

@@ -71,12 +71,12 @@ def main(arguments: Namespace) -> Status:
 
 def explain_visitor(cursor: cursor, given: str, settings: Settings) -> Status:
     """Print a visitor's counters beside a recount, and every visit that they count; REFUSED if they differ."""
-    cursor.execute(query("read_only"))
+    cursor.execute(query("commands/read_only"))
     screen = console()
     parsed = parse_email(given.strip())
     email = given if isinstance(parsed, Code) or parsed is None else parsed
-    found = one(cursor, "explain_visitor", {"email": email})
-    visits = [Visit(*row) for row in rows(cursor, "explain_visits", {"email": email})]
+    found = one(cursor, "commands/explain_visitor", {"email": email})
+    visits = [Visit(*row) for row in rows(cursor, "commands/explain_visits", {"email": email})]
     if found is None or (found[2] is None and not visits):
         screen.print(f"No line of {email} has been loaded. Hint: a rejected line is in errors.")
         return Status.DONE
@@ -120,16 +120,16 @@ def marks(visit: Visit, as_of: date) -> str:
 
 def explain_line(cursor: cursor, name: str, number: int, settings: Settings) -> Status:
     """Print what became of a line in each report of that name; REFUSED if there is no such report or line."""
-    cursor.execute(query("read_only"))
+    cursor.execute(query("commands/read_only"))
     asked = {"name": name, "timezone": settings.timezone}
-    deliveries = [Delivery(*row) for row in rows(cursor, "explain_deliveries", asked)]
+    deliveries = [Delivery(*row) for row in rows(cursor, "commands/explain_deliveries", asked)]
     screen = console()
     if not deliveries:
         screen.print(f"The load log does not know {name}.")
         return Status.REFUSED
     is_there = False
     for delivery in deliveries:
-        row, rejection = one(cursor, "explain_line", {"file_id": delivery.file_id, "line_number": number})
+        row, rejection = one(cursor, "commands/explain_line", {"file_id": delivery.file_id, "line_number": number})
         received = receive(delivery, name, number, settings)
         screen.print(f"{name} of {delivery.decided}: {delivery.status}, {delivery.rows_read:,} lines read", style="bold")
         screen.print(fate(delivery, number, received, row, rejection), soft_wrap=True)

@@ -26,10 +26,10 @@ def main(arguments: Namespace) -> None:
 
 def show_nights(cursor: cursor, nights: int, settings: Settings) -> None:
     """Print the last runs and what they brought."""
-    cursor.execute(query("read_only"))
+    cursor.execute(query("commands/read_only"))
     columns = ("began", "script", "ended", ">status", ">seconds", ">files", ">not loaded", ">lines read", ">loaded")
     made = table("", *columns, ">rejected", "zip")
-    for began, *rest in rows(cursor, "history_nights", {"nights": nights, "timezone": settings.timezone}):
+    for began, *rest in rows(cursor, "commands/history_nights", {"nights": nights, "timezone": settings.timezone}):
         add_row(made, f"{began:%Y-%m-%d %H:%M}", *rest)
     if made.rows:
         show(console(), made)
@@ -39,8 +39,8 @@ def show_nights(cursor: cursor, nights: int, settings: Settings) -> None:
 
 def show_file(cursor: cursor, name: str, settings: Settings) -> None:
     """Print what happened to the reports of that name."""
-    cursor.execute(query("read_only"))
-    events = rows(cursor, "history_file", {"name": name, "timezone": settings.timezone})
+    cursor.execute(query("commands/read_only"))
+    events = rows(cursor, "commands/history_file", {"name": name, "timezone": settings.timezone})
     if not events:
         console().print(f"The load log does not know {name}.")
         return

@@ -25,7 +25,7 @@ def main(settings: Settings) -> None:
     """Print what the last run did: each report and what became of it, and where its zip lies."""
     screen = console()
     database = Database(settings)
-    last = database.run(one, "digest_run")
+    last = database.run(one, "notices/digest_run")
     if last is None:
         screen.print("No run yet.")
         return

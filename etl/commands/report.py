@@ -46,7 +46,7 @@ def main(arguments: Namespace) -> None:
 
 def gather_both(cursor: cursor, month: Month, settings: Settings) -> tuple[Monthly, Monthly]:
     """Return the month and the month before, both as of the same moment."""
-    cursor.execute(query("read_only"))
+    cursor.execute(query("commands/read_only"))
     return gather(cursor, month, settings), gather(cursor, month.before, settings)
 
 

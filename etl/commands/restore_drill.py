@@ -29,7 +29,7 @@ def main(live: Settings) -> Status:
     """Restore, compare, print both sides; DISK if they differ. The scratch database goes in the end."""
     database = Database(live)
     zips = database.run(ledger.archived_entries)
-    as_of, visit_event = database.run(one, "basis") or (live.as_of, live.visit_event)
+    as_of, visit_event = database.run(one, "load/basis") or (live.as_of, live.visit_event)
     for flaw in (flaw for name, entries in zips.items() for flaw in flaws(live.backup_dir / name, entries)):
         database.close()
         raise StageError(Status.DISK, f"the backups are not sound: {flaw}.", "make verify-backups says all that is wrong.")
@@ -46,7 +46,7 @@ def main(live: Settings) -> Status:
                     "max_error_rate": 1.0,
                 }
             )
-            restored = restore(zips, scratch, database.run(rows, "drill_refused"))
+            restored = restore(zips, scratch, database.run(rows, "commands/drill_refused"))
         return compare(database.run(contents), restored)
     finally:
         database.command(f"drop database {scratch_name} with (force)")
@@ -79,14 +79,14 @@ def restore(zips: dict[str, list[Entry]], scratch: Settings, refused: list[Any])
 def forget(cursor: cursor, refused: list[Any], scratch: Settings) -> None:
     """Take the lines (sha256, line number) that the live database had refused out of the scratch one."""
     for sha256, line_number in refused:
-        cursor.execute(query("drill_forget"), {"sha256": sha256, "line_number": line_number})
+        cursor.execute(query("commands/drill_forget"), {"sha256": sha256, "line_number": line_number})
     if refused:
-        cursor.execute(query("visitor_recount"), {"as_of": scratch.as_of, "visit_event": scratch.visit_event})
+        cursor.execute(query("load/visitor_recount"), {"as_of": scratch.as_of, "visit_event": scratch.visit_event})
 
 
 def contents(cursor: cursor) -> dict[str, Any]:
     """Return row count and checksum of visitor and, file by file, of statistics."""
-    return {name: tuple(values) for name, *values in rows(cursor, "drill_contents")}
+    return {name: tuple(values) for name, *values in rows(cursor, "commands/drill_contents")}
 
 
 def compare(live: dict[str, Any], restored: dict[str, Any]) -> Status:

@@ -24,6 +24,12 @@ OVERDUE = timedelta(hours=25)  # since the last night began: the next should hav
 BY_VALUE = {status.value: status for status in Status}
 DAILY = re.compile(r"\s*(\d+)\s+(\d+)\s+\*\s+\*\s+\*\s")  # a crontab line
 NIGHTS = 14  # over which the growth is averaged
+STATEMENTS = {
+    "run": "commands/status_run",
+    "lock": "commands/status_lock",
+    "backup": "commands/status_backup",
+    "database": "commands/status_database",
+}
 
 
 class LoadLog:
@@ -35,9 +41,9 @@ class LoadLog:
         database = Database(settings)
         try:
             with database.transaction() as cursor:
-                cursor.execute(query("read_only"))
-                for name in ("run", "lock", "backup", "database"):
-                    self._rows[name] = one(cursor, f"status_{name}", {"timezone": settings.timezone, "nights": NIGHTS})
+                cursor.execute(query("commands/read_only"))
+                for name, statement in STATEMENTS.items():
+                    self._rows[name] = one(cursor, statement, {"timezone": settings.timezone, "nights": NIGHTS})
         except StageError as error:
             self._trouble = error
         database.close()

@@ -151,10 +151,10 @@ def gather(cursor: cursor, run_id: str) -> Loaded:
     """Return what the load log knows of a run."""
     of_run = {"run_id": run_id}
     return Loaded(
-        [File(*row) for row in rows(cursor, "digest_files", of_run)],
-        [Reject(*row) for row in rows(cursor, "digest_rejects", of_run)],
-        one(cursor, "digest_usual", of_run)[0],
-        number(one(cursor, "digest_last_file")[0]),
+        [File(*row) for row in rows(cursor, "notices/digest_files", of_run)],
+        [Reject(*row) for row in rows(cursor, "notices/digest_rejects", of_run)],
+        one(cursor, "notices/digest_usual", of_run)[0],
+        number(one(cursor, "notices/digest_last_file")[0]),
     )
 
 

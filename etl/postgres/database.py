@@ -179,10 +179,11 @@ def planned(cursor: cursor, name: str) -> str:
     link = cursor.connection
     assert isinstance(link, Link)
     if name not in link.planned:
+        plan = name.replace("/", "_")
         parameters = dict.fromkeys(re.findall(r"%\((\w+)\)s", query(name)))
         numbered = {parameter: f"${number}" for number, parameter in enumerate(parameters, 1)}
-        cursor.execute(f"prepare {name} as {query(name) % numbered}")
-        link.planned[name] = f"execute {name} ({', '.join(f'%({parameter})s' for parameter in parameters)});"
+        cursor.execute(f"prepare {plan} as {query(name) % numbered}")
+        link.planned[name] = f"execute {plan} ({', '.join(f'%({parameter})s' for parameter in parameters)});"
     return link.planned[name]
 
 

@@ -55,7 +55,7 @@ class Insertion:
                 try:
                     self.loaded = self.copy_lines(lines, 0, size_of(lines))
                     # The mails first: once a visitor is ours, another load may wait for it.
-                    self.count_visits(self.rule, planned(self.cursor, "file_campaign"))
+                    self.count_visits(self.rule, planned(self.cursor, "load/file_campaign"))
                 except psycopg2.Error as error:
                     if not is_about_row(error):
                         raise
@@ -70,7 +70,7 @@ class Insertion:
         self.insert_errors()
         self.insert_lines(lines, 0, size_of(lines))
         self.keep_refused()
-        self.cursor.execute(planned(self.cursor, "file_campaign"), self.rule)
+        self.cursor.execute(planned(self.cursor, "load/file_campaign"), self.rule)
         self.count_visitors_anew()
 
     def staged_lines(self) -> IO[bytes]:
@@ -95,7 +95,7 @@ class Insertion:
             return
         try:
             with self.report.staged("errors.csv").open("rb") as errors:
-                self.cursor.copy_expert(query("errors_copy"), errors, COPY_BLOCK)
+                self.cursor.copy_expert(query("load/errors_copy"), errors, COPY_BLOCK)
         except (FileNotFoundError, psycopg2.DataError):
             raise self.damaged() from None
         self.rejected = self.cursor.rowcount
@@ -114,7 +114,7 @@ class Insertion:
         self.keep_refused()
         fault = Fault(Code.ERROR_RATE, value=f"{rejected} of {self.manifest.rows_read}")
         with self.report.path.open("rb") as source:
-            self.cursor.execute(query("errors_add"), error_row(1, reason([fault]), next(read_lines(source))))
+            self.cursor.execute(query("load/errors_add"), error_row(1, reason([fault]), next(read_lines(source))))
 
     def insert_lines(self, lines: IO[bytes], start: int, end: int) -> None:
         """Insert the staged lines from byte ``start`` to ``end`` and count their visits.
@@ -127,10 +127,10 @@ class Insertion:
         self.cursor.execute("savepoint lines")
         try:
             rule = self.rule | {"file_id": -self.rule["file_id"]}
-            self.cursor.execute(query("file_current"), rule)
+            self.cursor.execute(query("load/file_current"), rule)
             loaded = self.copy_lines(lines, start, end)
             self.count_visits(rule)
-            self.cursor.execute(query("piece_counted"), self.rule)
+            self.cursor.execute(query("load/piece_counted"), self.rule)
             self.cursor.execute("release savepoint lines")
             self.loaded += loaded
         except psycopg2.Error as error:
@@ -146,28 +146,28 @@ class Insertion:
     def copy_lines(self, lines: IO[bytes], start: int, end: int) -> int:
         """Copy staged lines into statistics and return how many they are."""
         lines.seek(start)
-        self.cursor.copy_expert(query("statistics_copy"), watched(Span(lines, end)), COPY_BLOCK)
+        self.cursor.copy_expert(query("load/statistics_copy"), watched(Span(lines, end)), COPY_BLOCK)
         return self.cursor.rowcount
 
     def count_visits(self, rule: dict[str, Any], first: str = "") -> None:
         """Count the visits of the file that the rule names, once the statement ``first`` is done."""
-        self.cursor.execute(first + planned(self.cursor, "visitor_upsert"), rule)
+        self.cursor.execute(first + planned(self.cursor, "load/visitor_upsert"), rule)
         ((new, updated),) = self.cursor.fetchall()
         self.visitors_new += new
         self.visitors_updated += updated
 
     def count_visitors_anew(self) -> None:
         """Count an address once that came in two pieces: the first may have made it, the second updated it."""
-        (visitors,) = one(self.cursor, "visitors_of_file", self.rule)
+        (visitors,) = one(self.cursor, "load/visitors_of_file", self.rule)
         self.visitors_updated = visitors - self.visitors_new
 
     def keep_refused(self) -> None:
         """Enter the refused lines in errors, as they were received."""
-        self.cursor.execute(query("file_current"), self.rule)
+        self.cursor.execute(query("load/file_current"), self.rule)
         with self.report.path.open("rb") as source:
             for number, line in enumerate(read_lines(source), 1):
                 if fault := self.refused.get(number):
-                    self.cursor.execute(query("errors_add"), error_row(number, reason([fault]), line))
+                    self.cursor.execute(query("load/errors_add"), error_row(number, reason([fault]), line))
 
 
 class Span:

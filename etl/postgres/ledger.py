@@ -14,14 +14,14 @@ from postgres.database import one, planned, query, rows
 
 def lock(cursor: cursor) -> str | None:
     """Take the run lock for as long as the connection lives; return who holds it, or None now that we do."""
-    holder: str | None = one(cursor, "run_lock")[0]
+    holder: str | None = one(cursor, "ledger/run_lock")[0]
     return holder
 
 
 def open_run(cursor: cursor, run: Run, settings: Settings) -> None:
     """Enter the run as running, unless it is entered already."""
     cursor.execute(
-        query("run_open"),
+        query("ledger/run_open"),
         {
             "id": run.id,
             "script": run.script,
@@ -35,12 +35,12 @@ def open_run(cursor: cursor, run: Run, settings: Settings) -> None:
 
 def close_run(cursor: cursor, run: Run, exit_status: int) -> None:
     """Enter how the run ended."""
-    cursor.execute(query("run_close"), {"id": run.id, "exit_status": exit_status})
+    cursor.execute(query("ledger/run_close"), {"id": run.id, "exit_status": exit_status})
 
 
 def mark_crashed(cursor: cursor) -> list[str]:
     """Enter runs that ended without a word as crashed and return their ids. Only for who holds the lock."""
-    return [row[0] for row in rows(cursor, "run_crashed")]
+    return [row[0] for row in rows(cursor, "ledger/run_crashed")]
 
 
 Basis = tuple[date, str]  # as-of date and visit event: what the counters mean
@@ -56,7 +56,7 @@ class Delivery(NamedTuple):
 
 def reserve_ids(cursor: cursor, count: int) -> list[int]:
     """Return new file ids, ascending."""
-    return [row[0] for row in rows(cursor, "file_ids", {"count": count})]
+    return [row[0] for row in rows(cursor, "ledger/file_ids", {"count": count})]
 
 
 def look(cursor: cursor, manifest: Manifest, file_id: int) -> tuple[Delivery, Basis]:
@@ -64,7 +64,7 @@ def look(cursor: cursor, manifest: Manifest, file_id: int) -> tuple[Delivery, Ba
 
     From here on rows belong to the file; the savepoint ``report`` is where it has none.
     """
-    statements = query("load_lock"), query("file_current"), "savepoint report;", planned(cursor, "file_look")
+    statements = query("load/lock"), query("load/file_current"), "savepoint report;", planned(cursor, "ledger/file_look")
     cursor.execute("".join(statements), vars(manifest) | {"file_id": file_id})
     ((known, loaded, name_reused, as_of, visit_event),) = cursor.fetchall()
     return Delivery(known, loaded, name_reused), (as_of, visit_event)
@@ -72,14 +72,14 @@ def look(cursor: cursor, manifest: Manifest, file_id: int) -> tuple[Delivery, Ba
 
 def add_file(cursor: cursor, run: Run, delivery: Delivery, manifest: Manifest, values: dict[str, int]) -> None:
     """Enter the report and the sums of its errors; ``values`` are its file id and the row and visitor counts of load_file."""
-    names = ["file_add", "file_rejects"] if manifest.error_rows or values["rows_rejected"] else ["file_add"]
+    names = ["ledger/file_add", "load/file_rejects"] if manifest.error_rows or values["rows_rejected"] else ["ledger/file_add"]
     statements = "".join(planned(cursor, name) for name in names)
     cursor.execute(statements, vars(manifest) | delivery._asdict() | {"run_id": run.id} | values)
 
 
 def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> list[str]:
     """Enter the reports that are missing between those that came or were left; return those not noticed before."""
-    return [row[0] for row in rows(cursor, "gap_notice", {"run_id": run.id, "left": left})]
+    return [row[0] for row in rows(cursor, "ledger/gap_notice", {"run_id": run.id, "left": left})]
 
 
 class Entry(NamedTuple):
@@ -104,13 +104,13 @@ class Entry(NamedTuple):
 
 def open_entries(cursor: cursor) -> list[Entry]:
     """Return the reports that are not done with, in order of loading."""
-    return [Entry(*row) for row in rows(cursor, "file_open")]
+    return [Entry(*row) for row in rows(cursor, "ledger/file_open")]
 
 
 def archived_entries(cursor: cursor) -> dict[str, list[Entry]]:
     """Return what every proved zip holds, by its name, in order of loading."""
     zips: dict[str, list[Entry]] = {}
-    for row in rows(cursor, "file_in_zip"):
+    for row in rows(cursor, "ledger/file_in_zip"):
         entry = Entry(*row)
         zips.setdefault(str(entry.archive_name), []).append(entry)
     return zips
@@ -118,17 +118,17 @@ def archived_entries(cursor: cursor) -> dict[str, list[Entry]]:
 
 def set_archive_name(cursor: cursor, entries: list[Entry], archive_name: str) -> None:
     """Enter which zip is about to be put in place for the reports."""
-    cursor.execute(query("file_archive_name"), {"ids": ids(entries), "archive_name": archive_name})
+    cursor.execute(query("ledger/file_archive_name"), {"ids": ids(entries), "archive_name": archive_name})
 
 
 def set_archived(cursor: cursor, entries: list[Entry]) -> None:
     """Enter that the zip of the reports is in place and proved."""
-    cursor.execute(query("file_archived"), {"ids": ids(entries)})
+    cursor.execute(query("ledger/file_archived"), {"ids": ids(entries)})
 
 
 def set_source_deleted(cursor: cursor, entries: list[Entry]) -> None:
     """Enter that the reports are gone from the source."""
-    cursor.execute(query("file_source_deleted"), {"ids": ids(entries)})
+    cursor.execute(query("ledger/file_source_deleted"), {"ids": ids(entries)})
 
 
 def ids(entries: list[Entry]) -> list[int]:

@@ -14,7 +14,7 @@ def migrate(settings: DatabaseSettings) -> list[str]:
     """Apply what is missing, in order, each migration in a transaction, and return its ids. Safe to repeat."""
     database = Database(settings)
     with database.transaction() as cursor:
-        cursor.execute(query("migrate_lock"))
+        cursor.execute(query("schema/lock"))
         cursor.execute("show server_encoding")
         if (encoding := cursor.fetchone()) != ("UTF8",):
             raise StageError(

@@ -164,13 +164,13 @@ def gather(cursor: cursor, month: Month, settings: Settings) -> Monthly:
     so_far = whole | {"end": max(month.first, min(month.end, today + timedelta(days=1)))}
     return Monthly(
         month,
-        [Day(*row) for row in rows(cursor, "report_days", so_far)],
-        dict(rows(cursor, "report_rejects", whole)),
-        [Notable(*row) for row in rows(cursor, "report_files", whole)],
-        [Failed(*row) for row in rows(cursor, "report_failed", whole)],
-        [Gap(*row) for row in rows(cursor, "report_gaps", whole)],
-        [Backup(name, size_of(settings.backup_dir / name)) for (name,) in rows(cursor, "report_zips", whole)],
-        [seconds for (seconds,) in rows(cursor, "report_durations", whole)],
-        Campaign(*one(cursor, "report_campaign", whole)),
-        one(cursor, "report_first", whole)[0],
+        [Day(*row) for row in rows(cursor, "commands/monthly_days", so_far)],
+        dict(rows(cursor, "commands/monthly_rejects", whole)),
+        [Notable(*row) for row in rows(cursor, "commands/monthly_files", whole)],
+        [Failed(*row) for row in rows(cursor, "commands/monthly_failed", whole)],
+        [Gap(*row) for row in rows(cursor, "commands/monthly_gaps", whole)],
+        [Backup(name, size_of(settings.backup_dir / name)) for (name,) in rows(cursor, "commands/monthly_zips", whole)],
+        [seconds for (seconds,) in rows(cursor, "commands/monthly_durations", whole)],
+        Campaign(*one(cursor, "commands/monthly_campaign", whole)),
+        one(cursor, "commands/monthly_first", whole)[0],
     )

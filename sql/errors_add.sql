@@ -1,2 +1,0 @@
--- Keep one line that Postgres refused. Writes errors, for the file that file_current named.
-insert into errors (line_number, codes, message, raw_line) values (%s, %s, %s, %s);

@@ -1,2 +1,0 @@
--- Take staged rejects as they come. Writes errors, for the file that file_current named.
-copy errors (line_number, codes, message, raw_line) from stdin (format csv);
