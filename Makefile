@@ -50,7 +50,7 @@ testing: .venv/etl .venv/postgres ## Run a real night here: embedded PostgreSQL,
 	trap 'kill $$mock' EXIT
 	until grep -qs Serving .local/sftp_mock.out; do kill -0 $$mock; sleep 0.1; done
 	port=$$(sed -nE 's|.*sftp://127.0.0.1:([0-9]+)/.*|\1|p' .local/sftp_mock.out)
-	sed -e "s|@PORT@|$$port|" -e "s|@URL@|$$url|" tests/testing.env > .local/testing.env
+	sed -e "s|@PORT@|$$port|" -e "s|@URL@|$$url|" tests/kit/testing.env > .local/testing.env
 	echo "Running bash etl/etl.sh ..."
 	$(BARE) bash etl/etl.sh || status=$$?
 	$(BARE) $(PYTHON) etl last-run
@@ -103,10 +103,10 @@ test: .venv/etl .venv/postgres .venv/tests ## Run the tests
 	$(PYTHON) -m pytest
 
 crash-test: .venv/etl .venv/postgres .venv/tests ## Kill the night everywhere, run it again, compare (minutes)
-	cd tests && PYTHONPATH=../etl ../$(PYTHON) crash.py
+	PYTHONPATH=etl:tests $(PYTHON) tests/measure/crash.py
 
 bench: .venv/etl .venv/postgres .venv/tests ## Measure the night against a hand-written script (seven minutes or more; BENCH=--large: twice that)
-	cd tests && PYTHONPATH=../etl ../$(PYTHON) bench.py $(BENCH)
+	PYTHONPATH=etl:tests $(PYTHON) tests/measure/bench.py $(BENCH)
 
 lint: .venv/etl .venv/postgres .venv/tests ## Check style, types and shell scripts
 	$(PYTHON) -m ruff check .

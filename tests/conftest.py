@@ -13,7 +13,8 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from base.settings import KNOWN, is_misspelt
-from parts import Night, OpenSSH, Postgres, need
+from kit.night import Night
+from kit.servers import OpenSSH, Postgres, need
 
 # On a busy machine every example may take its time.
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -15,7 +15,7 @@ from base.workdir import Report
 from postgres.ledger import Entry
 
 # What zipfile raises for flipped bits, depending on where they are: RuntimeError where they say encrypted or name an
-# unknown compression, OSError where they point outside of the file. Without either, tests/test_backups.py fails.
+# unknown compression, OSError where they point outside of the file. Without either, tests/backup/test_zips.py fails.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError)
 MANIFEST = "manifest.json"
 BLOCK = 1 << 18  # bytes

@@ -9,7 +9,7 @@ Every other line is left to the full path. Why the result is the same:
   what they are behind any other plain address, and so are their faults;
 - whatever is remembered came from the full path.
 
-tests/test_fastpath.py shows both on whatever Hypothesis thinks of.
+tests/parsing/test_fast_path.py shows both on whatever Hypothesis thinks of.
 """
 
 import csv

@@ -1,0 +1,84 @@
+"""Several connections to Postgres side by side: every item once, one at a time each, and stopped by the first trouble."""
+
+import os
+import pty
+import subprocess
+import sys
+import termios
+import threading
+import time
+
+import pytest
+
+from base.threads import side_by_side
+from kit.night import Night
+from kit.samples import line, report
+from kit.servers import ETL
+
+
+def test_items_are_begun_in_order_and_a_lane_has_one_at_a_time() -> None:
+    at_work: set[str] = set()
+    begun: list[int] = []
+
+    def work(lane: str, item: int) -> int:
+        assert lane not in at_work
+        at_work.add(lane)
+        begun.append(item)
+        time.sleep(0.01 if item % 3 else 0.03)
+        at_work.remove(lane)
+        return item * item
+
+    assert sorted(side_by_side("ab", work, range(20))) == [number * number for number in range(20)]
+    assert all(abs(item - place) <= 3 for place, item in enumerate(begun))
+
+
+def test_the_first_trouble_is_raised_and_leaves_the_rest() -> None:
+    begun = []
+
+    def work(lane: str, item: int) -> None:
+        begun.append(item)
+        time.sleep(0.02)
+        if item == 3:
+            raise ValueError(item)
+
+    with pytest.raises(ValueError, match="3"):
+        side_by_side("ab", work, range(100))
+    assert 4 <= len(begun) < 20
+
+
+def test_a_failure_in_every_lane_begins_nothing_new() -> None:
+    begun, both = [], threading.Barrier(2)
+
+    def work(lane: str, item: int) -> None:
+        begun.append(item)
+        both.wait(30)
+        raise ValueError(item)
+
+    with pytest.raises(ValueError, match=r"0|1"):
+        side_by_side("ab", work, range(10))
+    assert sorted(begun) == [0, 1]
+
+
+def test_copies_in_one_night_the_first_is_loaded(night: Night) -> None:
+    for number in range(8):
+        night.deliver(f"report_{number}.txt", report(*(line(f"p{one}@example.com") for one in range(500))))
+    assert night.run().returncode == 0
+    assert night.statuses() == [("report_0.txt", "loaded")] + [(f"report_{number}.txt", "duplicate") for number in range(1, 8)]
+
+
+def test_progress_on_a_terminal_only(night: Night) -> None:
+    for name in ("report_1.txt", "report_2.txt"):  # one for each worker
+        night.deliver(name, report(*(line(f"p{number}@example.com") for number in range(5000))))
+    for stage in ("extract", "transform", "load", "archive"):
+        shown, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (24, 100))
+        os.set_blocking(shown, False)
+        command = [sys.executable, str(ETL / f"{stage}.py")]
+        subprocess.run(command, env=night.environment(), stderr=terminal, check=True, timeout=60)
+        bar = os.read(shown, 1 << 16).decode()
+        os.close(terminal)
+        os.close(shown)
+        assert stage in bar
+        assert "B/s]" in bar
+    night.deliver("report_3.txt", report(line()))
+    assert night.run().stderr == ""

@@ -1,0 +1,79 @@
+"""make check: good on a good installation, a hint per problem on a broken one."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kit.night import Night
+from kit.receivers import certificate, mail_sink, web_sink
+from kit.servers import execute
+
+SAME_ZONE = {"TZ": "America/Mexico_City"}
+
+
+@pytest.mark.xdist_group("crontab")
+def test_a_good_installation(night: Night, crontab: None, tmp_path: Path) -> None:
+    with mail_sink(certificate(tmp_path)) as (mail, settings), web_sink() as slack, web_sink() as switch:
+        settings |= {"SLACK_WEBHOOK_URL": slack.url, "HEALTHCHECK_URL": switch.url, "METRICS_FILE": str(tmp_path / "m.prom")}
+        done = night.run("check", **settings, **SAME_ZONE)
+    assert done.returncode == 0, done.stdout
+    assert "FAULT" not in done.stdout
+    assert done.stdout.endswith("No problems.\n")
+    for found in ("2 0 * * * cd /srv/etl", "PostgreSQL 18", "0 reports waiting", "America/Mexico_City"):
+        assert found in done.stdout
+    assert (mail.received, slack.received, switch.received) == ([], [], [])  # nobody was bothered
+    assert list(night.source.iterdir()) == []
+
+
+def test_a_broken_installation(night: Night, tmp_path: Path) -> None:
+    broken = {
+        "SFTP_KNOWN_HOSTS": str(tmp_path / "none"),
+        "DATABASE_URL": "postgresql://127.0.0.1:1/x",
+        "BACKUP_DIR": "/proc/backups",
+        "SMTP_HOST": "127.0.0.1",
+        "SMTP_PORT": "1",
+        "MAIL_FROM": "etl@example.org",
+        "MAIL_TO": "ops@example.org",
+        "SLACK_WEBHOOK_URL": "http://127.0.0.1:1/SECRET",
+        "MIN_AGE_SECONDS": "soon",
+        "TZ": "Pacific/Kiritimati",
+        "HOME": str(tmp_path),
+    }
+    done = night.run("check", **broken)
+    assert done.returncode == 2
+    cells = zip(*(row.split("│")[1:-1] for row in done.stdout.splitlines() if row.startswith("│")), strict=True)
+    text = " ".join(" ".join(" ".join(column).split()) for column in cells)
+    for part in (
+        "MIN_AGE_SECONDS",
+        "is unknown",
+        "Postgres does not answer",
+        "/proc/backups",
+        "127.0.0.1:1",
+        "of the day before in America/Mexico_City",
+    ):
+        assert part in text, part
+    assert "SECRET" not in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be kept from its own files, by an attribute")
+def test_a_remote_folder_where_nothing_can_be_deleted(night: Night) -> None:
+    if subprocess.run(["chattr", "+i", night.source], check=False).returncode:
+        pytest.skip("this file system has no immutable files")
+    try:
+        said = " ".join(night.run("check", **SAME_ZONE).stdout.split())
+        kept = night.run("check", DELETE_SOURCE="false", **SAME_ZONE).stdout
+    finally:
+        subprocess.run(["chattr", "-i", night.source], check=True)
+    assert "may not delete" in said
+    assert "may not delete" not in kept
+
+
+def test_a_database_without_schema_or_rights(night: Night) -> None:
+    url = night.settings["DATABASE_URL"]
+    execute(url, "delete from _yoyo_migration where migration_id = '0003_file_ids'")
+    assert "the schema lacks 0003_file_ids" in " ".join(night.run("check", **SAME_ZONE).stdout.split())
+    execute(url, "drop table _yoyo_migration")
+    assert "run make postgres-setup" in " ".join(night.run("check", **SAME_ZONE).stdout.split())

@@ -1,0 +1,79 @@
+"""Transform, load and archive on a real Postgres, in this process: for tests of many nights."""
+
+import zipfile
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from archive import archive
+from base.run import Run
+from base.settings import Settings
+from base.workdir import WorkDir
+from kit.servers import execute
+from load import load_reports
+from postgres.database import Database
+from transform import stage_report
+
+
+class QuickNights:
+    """One night after the other, without a server: files go into the work directory by hand."""
+
+    def __init__(self, folder: Path, database: str) -> None:
+        self.folder = folder
+        self.database = database
+        self.files = 0
+
+    def settings(self, as_of: date = date(2013, 2, 15), event: str = "envio") -> Settings:
+        """The settings of a night."""
+        return Settings(
+            sftp_host="x",
+            sftp_user="x",
+            database_url=self.database,
+            work_dir=self.folder / "work",
+            backup_dir=self.folder / "bckp",
+            as_of=as_of,
+            visit_event=event,
+            retry_seconds=0,
+        )
+
+    def night(self, files: list[bytes], as_of: date = date(2013, 2, 15), event: str = "envio", error_rate: float = 1.0) -> None:
+        """Stage, load and archive the files, or just let the counters move."""
+        self.load(files, as_of, event, error_rate)
+        settings = self.settings(as_of, event)
+        work, database = WorkDir(settings), Database(settings)
+        archive(database, work, settings)
+        database.close()
+        for report in work.reports():
+            report.remove()
+
+    def load(self, files: list[bytes], as_of: date, event: str, error_rate: float = 1.0) -> None:
+        """Stage and load the files, or just let the counters move."""
+        settings = self.settings(as_of, event)
+        work = WorkDir(settings)
+        run = Run("20130215T000200Z-1", "test")
+        reports = []
+        for content in files:
+            self.files += 1
+            reports.append(work.report(f"report_{self.files}.txt"))
+            reports[-1].path.write_bytes(content)
+            stage_report(reports[-1], error_rate)
+        load_reports(reports, run, settings)
+
+    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Ask the database."""
+        return execute(self.database, statement, *values)
+
+    def zipped(self) -> dict[str, bytes]:
+        """Every report in the zips, by name."""
+        found = {}
+        for path in (self.folder / "bckp").glob("*.zip"):
+            with zipfile.ZipFile(path) as archive:
+                found |= {name: archive.read(name) for name in archive.namelist() if name != "manifest.json"}
+        return found
+
+    def forget(self) -> None:
+        """Start over."""
+        tables = "visitor, visitor_basis, statistics, errors, load_gap, load_campaign, load_reject, load_file, load_run"
+        execute(self.database, f"truncate {tables}")
+        for path in (self.folder / "bckp").glob("*.zip"):
+            path.unlink()

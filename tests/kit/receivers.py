@@ -1,0 +1,154 @@
+"""Real servers on the loopback that keep what they are sent: one for mail, one for web hooks."""
+
+import json
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, NamedTuple
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from kit.servers import free_port, need
+
+
+class MailSink:
+    """A mail server; ``answer`` is what it says to a message."""
+
+    def __init__(self) -> None:
+        self.received: list[EmailMessage] = []
+        self.secured: list[bool] = []
+        self.answer = "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        """Keep a message."""
+        if self.answer.startswith("250"):
+            message = message_from_bytes(envelope.content or b"", policy=policy.default)  # type: ignore[arg-type]
+            assert isinstance(message, EmailMessage)
+            self.received.append(message)
+            self.secured.append(session.ssl is not None)
+        return self.answer
+
+
+def certificate(folder: Path) -> Path:
+    """Return a file with a key and its own certificate for localhost."""
+    openssl = need("openssl")
+    path = folder / "localhost.pem"
+    if not path.exists():
+        command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", path, "-out", folder / "cert.pem"]
+        subprocess.run(command, check=True, capture_output=True)
+        path.write_text(path.read_text() + (folder / "cert.pem").read_text())
+    return path
+
+
+@contextmanager
+def mail_sink(tls: Path | None = None, login: tuple[str, str] | None = None) -> Iterator[tuple[MailSink, dict[str, str]]]:
+    """Give a mail server and the settings for it: with STARTTLS if there is a certificate, with a login if one is named."""
+    sink = MailSink()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if tls else None
+    if tls and context:
+        context.load_cert_chain(tls)
+
+    def authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword) -> AuthResult:
+        return AuthResult(success=(data.login.decode(), data.password.decode()) == login, handled=False)
+
+    controller = Controller(
+        sink,
+        hostname="127.0.0.1",
+        port=free_port(),
+        tls_context=context,
+        require_starttls=bool(tls),
+        auth_required=bool(login),
+        authenticator=authenticate,
+        auth_require_tls=bool(tls),
+    )
+    controller.start()
+    settings = {
+        "SMTP_HOST": "localhost",
+        "SMTP_PORT": str(controller.port),
+        "SMTP_STARTTLS": "true" if tls else "false",
+        "MAIL_FROM": "etl@example.org",
+        "MAIL_TO": "ops@example.org",
+    }
+    settings |= {"SSL_CERT_FILE": str(tls)} if tls else {}
+    settings |= {"SMTP_USER": login[0], "SMTP_PASSWORD": login[1]} if login else {}
+    try:
+        yield sink, settings
+    finally:
+        controller.stop()
+
+
+class Request(NamedTuple):
+    """What a web hook was sent."""
+
+    path: str
+    body: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class WebSink:
+    """A web server; ``answers`` are the next statuses, then always 200; a status of 0 hangs."""
+
+    def __init__(self) -> None:
+        self.received: list[Request] = []
+        self.answers: list[int] = []
+        self.retry_after = "0"
+        self.done = Event()
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
+                sink.received.append(Request(self.path, body))
+                status = sink.answers.pop(0) if sink.answers else 200
+                if not status:
+                    sink.done.wait(60)
+                    return
+                self.send_response(status)
+                if status == 429:
+                    self.send_header("Retry-After", sink.retry_after)
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def paths(self) -> list[str]:
+        """The paths asked for, without what follows the question mark."""
+        return [request.path.partition("?")[0] for request in self.received]
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many requests have come."""
+        deadline = time.monotonic() + 10
+        while len(self.received) < count and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert len(self.received) >= count
+
+
+@contextmanager
+def web_sink() -> Iterator[WebSink]:
+    """Give a web server."""
+    sink = WebSink()
+    thread = Thread(target=sink.server.serve_forever)
+    thread.start()
+    try:
+        yield sink
+    finally:
+        sink.done.set()
+        sink.server.shutdown()
+        sink.server.server_close()
+        thread.join()

@@ -1,0 +1,169 @@
+"""Real servers for the tests: a Postgres and an OpenSSH."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ETL = ROOT / "etl"
+TEMPLATE = "visitas_template"
+
+
+def need(command: str) -> str:
+    """Return the path of a command, or skip the test without it."""
+    found = shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if not found:
+        pytest.skip(f"{command} is not installed")
+    return found
+
+
+class Postgres:
+    """A PostgreSQL server of its own, with a template database that has the schema. It can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = self.start()
+        execute(self.url, f"create database {TEMPLATE}")
+        subprocess.run(
+            [sys.executable, str(ETL), "migrate"],
+            env=os.environ | {"DATABASE_URL": self.address(TEMPLATE)},
+            check=True,
+            capture_output=True,
+        )
+
+    def address(self, name: str) -> str:
+        """Return the address of one of its databases."""
+        return self.url.replace("/postgres?", f"/{name}?")
+
+    def create(self, name: str, template: str = TEMPLATE) -> str:
+        """Make a database with an empty schema, or as a copy of another, and return its address."""
+        execute(self.url, f"create database {name} template {template}")
+        return self.address(name)
+
+    def drop(self, name: str) -> None:
+        """Drop a database, whoever uses it."""
+        execute(self.url, f"drop database {name} with (force)")
+
+    def start(self) -> str:
+        """Start it and return the address of its database postgres. After a kill its orphans may take a moment to go."""
+        for _ in range(20):
+            with suppress(subprocess.CalledProcessError):
+                return self._tool("start").strip()
+            time.sleep(0.5)
+        pytest.fail(f"Postgres does not start: {(self.folder / 'log').read_text()}")
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        self._tool("stop")
+
+    def kill(self) -> None:
+        """Kill it as a power cut would."""
+        postmaster = int((self.folder / "postmaster.pid").read_text().split()[0])
+        os.kill(postmaster, signal.SIGKILL)
+        (self.folder / "postmaster.pid").unlink()  # where nobody collects dead processes, it looks alive
+
+    def _tool(self, action: str) -> str:
+        command = [sys.executable, str(ROOT / "sql" / "local-postgres.py"), action, "--data", str(self.folder)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def execute(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Run one statement and return its rows, if it has any."""
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+class OpenSSH:
+    """A real OpenSSH server on the loopback, which can be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sshd = need("sshd")
+        self.port = free_port()
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+        for key in ("host_key", "user_key"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
+        shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
+        host_key = (folder / "host_key.pub").read_text().split()[:2]
+        (folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {' '.join(host_key)}\n")
+        (folder / "sshd_config").write_text(
+            f"ListenAddress 127.0.0.1:{self.port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/authorized_keys\n"
+            f"StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nPasswordAuthentication yes\n"
+            f"MaxStartups 100\nSubsystem sftp internal-sftp\n"
+        )
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # OpenSSH insists when it is root
+
+    def start(self) -> None:
+        command = [self.sshd, "-D", "-f", str(self.folder / "sshd_config"), "-E", str(self.folder / "sshd.log")]
+        self.process = subprocess.Popen(command)
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        pytest.fail(f"sshd does not start: {(self.folder / 'sshd.log').read_text()}")
+
+    def stop(self) -> None:
+        assert self.process
+        self.process.terminate()
+        self.process.wait(10)
+
+    def settings(self) -> dict[str, str]:
+        """The settings of a client that it lets in."""
+        return {
+            "SFTP_HOST": "127.0.0.1",
+            "SFTP_PORT": str(self.port),
+            "SFTP_USER": subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip(),
+            "SFTP_KEY_FILE": str(self.folder / "user_key"),
+            "SFTP_KNOWN_HOSTS": str(self.folder / "known_hosts"),
+        }
+
+
+@contextmanager
+def servers() -> Iterator[tuple[Path, Postgres, OpenSSH]]:
+    """A folder with room for nights, and the two servers of them all: for the commands that are no tests."""
+    os.environ["ENV_FILE"] = "/dev/null"
+    with tempfile.TemporaryDirectory(prefix="v") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "ssh").mkdir()
+        postgres, openssh = Postgres(folder / "pg"), OpenSSH(folder / "ssh")
+        openssh.start()
+        try:
+            yield folder, postgres, openssh
+        finally:
+            openssh.stop()
+            postgres.stop()

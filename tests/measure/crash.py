@@ -1,0 +1,255 @@
+"""Kill the night at every point where it could hurt, run it again, and compare with an undisturbed night.
+
+No hook in the product: strace kills a stage at its n-th rename, fsync, unlink, open for writing or
+socket send, for every n that an undisturbed stage reaches; and whole nights are killed at random times.
+"""
+
+import argparse
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from kit.night import Night
+from kit.samples import line, report
+from kit.servers import ETL, OpenSSH, Postgres, servers
+
+STAGES = ("extract", "transform", "load", "archive")
+# Where a stage is killed; at openat as far as it opens for writing.
+CALLS = ("rename", "fsync", "fdatasync", "unlink", "openat", "sendto")
+NIGHT_SECONDS = 1.5  # about as long as an undisturbed night takes
+FIRST_SEEN = 1_360_348_200  # the reports' time at the source: the same in every night
+# What a night leaves behind; run ids and times aside.
+TABLES = (
+    "select * from visitor order by email",
+    "select * from visitor_basis",
+    "select f.name, to_jsonb(s) - 'file_id' from statistics s join load_file f on f.id = s.file_id order by 1, line_number",
+    "select f.name, to_jsonb(e) - 'file_id' from errors e join load_file f on f.id = e.file_id order by 1, line_number",
+    "select f.name, to_jsonb(c) - 'file_id' from load_campaign c join load_file f on f.id = c.file_id order by 1, send_date",
+    "select f.name, code, lines from load_reject join load_file f on f.id = file_id order by 1, 2",
+    "select name from load_gap order by name",
+    "select name, sha256, bytes, source_mtime, status, name_reused, rows_read, rows_loaded, rows_rejected,"
+    " visitors_new + visitors_updated, archived_at is not null, source_deleted_at is not null from load_file order by name",
+    "select sum(visitors_new) from load_file",  # which of two files brings an address first is chance
+    "select distinct status from load_run where status = 'running'",
+)
+
+
+class Point(NamedTuple):
+    """A stage and the system call at which it is killed."""
+
+    stage: str
+    call: str
+    number: int  # n-th such call of a thread
+
+    def __str__(self) -> str:
+        return f"{self.stage} at {self.call} {self.number}"
+
+
+class Outcome(NamedTuple):
+    """What a night, or a night in two parts, leaves behind."""
+
+    tables: list[Any]
+    zips: list[tuple[str, bytes]]  # distinct name and content of the reports in all zips
+    zipped: int  # how many there are, each as often as it is there
+    work: list[str]
+    source: list[str]
+
+
+def reports() -> dict[str, bytes]:
+    """A small night with everything in it: good, rejected and repeated lines, a duplicate, a refused file, a gap."""
+    mixed = report(line("ana@example.com"), b"nobody,,,\r\n", line("bea@example.com", opened="08/02/2013 12:00"))
+    return {
+        "report_7.txt": mixed,
+        "report_8.txt": b"id,name\r\n1,x\r\n",
+        "report_9.txt": mixed,
+        "report_11.txt": report(*(line(f"p{number}@example.com") for number in range(200)), line("ana@example.com")),
+    }
+
+
+def prepare(night: Night) -> None:
+    """Lay out the reports at the source."""
+    for name, content in reports().items():
+        os.utime(night.deliver(name, content), (FIRST_SEEN, FIRST_SEEN))
+
+
+def outcome(night: Night) -> Outcome:
+    """Look at all that the night left behind."""
+    members = []
+    for path in sorted(night.backups.iterdir()):
+        assert path.suffix == ".zip", f"{path.name} is half-written"
+        with zipfile.ZipFile(path) as archive:
+            members += [(name, archive.read(name)) for name in archive.namelist() if name != "manifest.json"]
+    return Outcome(
+        [night.sql(table) for table in TABLES],
+        sorted(set(members)),
+        len(members),
+        night.left_in_work(),
+        sorted(path.name for path in night.source.iterdir()),
+    )
+
+
+def census(night: Night) -> list[Point]:
+    """Run an undisturbed night under strace, stage by stage, and return every point where it could be killed."""
+    points = []
+    trace = night.folder / "trace"
+    for stage in STAGES:
+        run_stage(night, stage, ["-o", str(trace), "-e", f"trace={','.join(CALLS)}"])
+        points += points_of(stage, trace.read_text())
+    return points
+
+
+def points_of(stage: str, trace: str) -> list[Point]:
+    """Return the points in a stage's trace: the ordinal of each call among its thread's calls of that name."""
+    seen: dict[tuple[str, str], int] = {}
+    points = set()
+    for thread, call, rest in re.findall(r"^(\d+) +(\w+)\((.*)", trace, re.MULTILINE):
+        seen[thread, call] = number = seen.get((thread, call), 0) + 1
+        if call != "openat" or re.search(r"O_WRONLY|O_RDWR|O_CREAT", rest):
+            points.add(Point(stage, call, number))
+    return sorted(points)
+
+
+def run_stage(night: Night, stage: str, strace: list[str] | None = None) -> int:
+    """Run one stage of a night, under strace if it is to be killed or watched, and return its status."""
+    command = [sys.executable, str(ETL / f"{stage}.py")]
+    if strace is not None:
+        command = ["strace", "-f", "-qqq", *strace, *command]
+    done = subprocess.run(command, env=night.environment(), cwd="/", capture_output=True, timeout=120, check=False)
+    return done.returncode
+
+
+def crash_at(night: Night, point: Point) -> bool:
+    """Run a night whose stage is killed at the point and go no further; return whether it was killed."""
+    for stage in STAGES[: STAGES.index(point.stage)]:
+        assert run_stage(night, stage) in (0, 3)
+    inject = f"inject={point.call}:signal=SIGKILL:when={point.number}"
+    trace = ["-o", "/dev/null", "-e", f"trace={point.call}", "-e", inject]
+    return run_stage(night, point.stage, trace) in (-signal.SIGKILL, 128 + signal.SIGKILL)
+
+
+def crash_after(night: Night, seconds: float) -> bool:
+    """Run a night, every process of which is killed after some time; return whether it was still running."""
+    command = ["bash", str(ETL / "etl.sh")]
+    with subprocess.Popen(
+        command, env=night.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as run:
+        try:
+            run.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGKILL)
+            return True
+    return False
+
+
+def settle(night: Night) -> None:
+    """Wait until Postgres has noticed that the killed run is gone."""
+    query = "select 1 from pg_stat_activity where datname = current_database() and application_name = 'visitas-etl'"
+    deadline = time.monotonic() + 30
+    while night.sql(query):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def recovered(night: Night) -> Outcome:
+    """Run the night again, undisturbed, and return what the two leave behind."""
+    settle(night)
+    done = night.run()
+    assert done.returncode in (0, 3), done.stderr
+    return outcome(night)
+
+
+class Ground:
+    """The servers of all nights, and room for one night after the other."""
+
+    def __init__(self, folder: Path, postgres: Postgres, openssh: OpenSSH) -> None:
+        self.folder = folder
+        self.postgres = postgres
+        self.openssh = openssh
+
+    @contextmanager
+    def night(self, name: str) -> Iterator[Night]:
+        """Give a fresh night with the reports at its source; clear everything away if all went well."""
+        (folder := self.folder / name).mkdir()
+        night = Night(folder, self.openssh.settings() | {"DATABASE_URL": self.postgres.create(name)})
+        prepare(night)
+        yield night
+        self.postgres.drop(name)
+        shutil.rmtree(folder)
+
+    def undisturbed(self) -> Outcome:
+        """Return what a night leaves behind that nothing disturbs."""
+        with self.night("undisturbed") as night:
+            assert night.run().returncode == 3  # for the refused file
+            return outcome(night)
+
+    def points(self) -> list[Point]:
+        """Return every point where a stage can be killed."""
+        with self.night("census") as night:
+            return census(night)
+
+    def after_crash(self, name: str, crash: Callable[[Night], bool]) -> Outcome | None:
+        """Return what a crashed night and the next one leave behind, or None if the crash did not come about."""
+        with self.night(name) as night:
+            return recovered(night) if crash(night) else None
+
+
+def main() -> None:
+    """Kill the night at every point and at random times; end with the count of what was lost or came twice."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--random", type=int, default=100, help="kills at random times (%(default)s)")
+    arguments = parser.parse_args()
+    with servers() as (folder, postgres, openssh):
+        sys.exit(run_all(Ground(folder, postgres, openssh), arguments.random))
+
+
+def run_all(ground: Ground, random_kills: int) -> int:
+    """Run every crash, show the progress, and return 1 if any lost or repeated something."""
+    expected = ground.undisturbed()
+    chance = random.Random(2013)
+    crashes: dict[str, Callable[[Night], bool]] = {str(point): partial(crash_at, point=point) for point in ground.points()}
+    for number in range(1, random_kills + 1):
+        seconds = chance.uniform(0.1, NIGHT_SECONDS)
+        crashes[f"random kill {number} after {seconds:.2f} s"] = partial(crash_after, seconds=seconds)
+    lost = twice = missed = 0
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        futures = {
+            workers.submit(ground.after_crash, f"crash_{index}", crash): name
+            for index, (name, crash) in enumerate(crashes.items())
+        }
+        for future in tqdm(as_completed(futures), total=len(futures), unit="crash", disable=None):
+            found = future.result()
+            if found is None:
+                missed += 1
+            elif found != expected:
+                more = found.zipped > expected.zipped or len(str(found.tables)) > len(str(expected.tables))
+                lost, twice = lost + (not more), twice + more
+                print(f"{futures[future]}: {difference(expected, found)}")
+    print(f"{len(crashes) - missed} crash points, {lost} lost, {twice} twice ({missed} kills came too late to hit anything)")
+    return int(lost + twice > 0)
+
+
+def difference(expected: Outcome, found: Outcome) -> str:
+    """Say where two outcomes differ."""
+    pairs = [
+        *zip(TABLES, expected.tables, found.tables, strict=True),
+        *zip(Outcome._fields[1:], expected[1:], found[1:], strict=True),
+    ]
+    return "; ".join(f"{name}: {one!r:.300} became {two!r:.300}" for name, one, two in pairs if one != two)
+
+
+if __name__ == "__main__":
+    main()

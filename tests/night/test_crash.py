@@ -1,0 +1,64 @@
+"""A sample of the crash points: one of each kind in each stage, and a few random kills. `make crash-test` runs all."""
+
+import random
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from kit.night import Night
+from kit.servers import OpenSSH, Postgres, need
+from measure.crash import CALLS, NIGHT_SECONDS, STAGES, Ground, Outcome, Point, crash_after, crash_at, difference, points_of
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, openssh: OpenSSH) -> Ground:
+    need("strace")
+    return Ground(tmp_path_factory.mktemp("crash"), postgres, openssh)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(ground: Ground) -> Outcome:
+    return ground.undisturbed()
+
+
+@pytest.fixture(scope="module")
+def points(ground: Ground) -> list[Point]:
+    return ground.points()
+
+
+def survives(ground: Ground, undisturbed: Outcome, name: str, crash: Callable[[Night], bool]) -> None:
+    found = ground.after_crash(name, crash)
+    assert found is not None, "the kill hit nothing"
+    assert found == undisturbed, difference(undisturbed, found)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("call", CALLS)
+def test_killed_at_a_call(ground: Ground, undisturbed: Outcome, points: list[Point], stage: str, call: str) -> None:
+    there = [point for point in points if (point.stage, point.call) == (stage, call)]
+    if there:
+        point = random.Random(f"{stage} {call}").choice(there)
+        survives(ground, undisturbed, f"{stage}_{call}", partial(crash_at, point=point))
+    else:  # what a stage never does cannot be hit
+        assert (stage, call) in {
+            ("transform", "fsync"), ("transform", "unlink"), ("load", "rename"), ("load", "fsync"), ("load", "unlink"),
+            ("extract", "unlink"), *((stage, "fdatasync") for stage in STAGES),
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("part", [0.15, 0.3, 0.5])
+def test_killed_whole_at_a_time(ground: Ground, undisturbed: Outcome, part: float) -> None:
+    survives(ground, undisturbed, f"whole_{part * 100:.0f}", partial(crash_after, seconds=part * NIGHT_SECONDS))
+
+
+def test_the_comparison_sees_what_it_should(undisturbed: Outcome) -> None:
+    assert undisturbed.zipped == 4
+    assert undisturbed.work == undisturbed.source == []
+    assert all(undisturbed.tables[:-1])
+    assert undisturbed.tables[-1] == []  # no run is left running
+
+
+def test_opens_for_reading_are_no_crash_points() -> None:
+    trace = '7 openat(AT_FDCWD, "a", O_RDONLY) = 3\n7 openat(AT_FDCWD, "b", O_WRONLY|O_CREAT) = 4\n8 rename("b", "c") = 0\n'
+    assert points_of("load", trace) == [Point("load", "openat", 2), Point("load", "rename", 1)]
