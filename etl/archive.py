@@ -1,11 +1,11 @@
-"""Zip the reports that the load log has decided on, prove the zip, then clear them here and at the source."""
+"""Zip the reports that the load log has decided on, prove the zip, then clear them here and on the server."""
 
 import logging
 import time
 from pathlib import Path
 
 from backup.zips import ZIP_NAME, flaws, write_zip
-from base.files import synced
+from base.files import sync_folder
 from base.progress import progress
 from base.run import Run
 from base.settings import Settings
@@ -14,7 +14,7 @@ from base.workdir import WorkDir
 from postgres import ledger
 from postgres.database import Database
 from postgres.ledger import Entry
-from runtime.script import own_process
+from runtime.script import run_script
 
 log = logging.getLogger("etl.archive")
 
@@ -34,7 +34,7 @@ def archive(database: Database, work: WorkDir, settings: Settings) -> None:
     folder = settings.backup_dir
     in_place = [entry for entry in waiting if is_in_place(entry, waiting, folder)]
     if in_place:  # a run was killed just before it could say so
-        synced(folder)
+        sync_folder(folder)
         database.run(ledger.set_archived, in_place)
     unzipped = {entry: work.report(entry.name) for entry in waiting if entry not in in_place}
     reports = {entry: report for entry, report in unzipped.items() if report.is_file_of(entry.bytes, entry.mtime)}
@@ -57,11 +57,11 @@ def archive(database: Database, work: WorkDir, settings: Settings) -> None:
             raise StageError(
                 Status.DISK,
                 f"the new zip does not give back what was loaded: {flaw}.",
-                f"every copy is kept, here and at the source; check the disks of {folder} and {work.root}.",
+                f"every copy is kept, here and on the server; check the disks of {folder} and {work.root}.",
             )
         database.run(ledger.set_archive_name, list(reports), path.name)
         part.rename(path)
-        synced(folder)
+        sync_folder(folder)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
@@ -73,7 +73,7 @@ def archive(database: Database, work: WorkDir, settings: Settings) -> None:
 
 
 def clear(database: Database, work: WorkDir, settings: Settings) -> Status:
-    """Remove archived reports at the source, if they are to be deleted there, and from the work directory."""
+    """Remove archived reports on the server, if they are to be deleted there, and from the work directory."""
     archived = [entry for entry in database.run(ledger.open_entries) if entry.archived]
     status = Status.DONE
     gone: list[Entry] = []
@@ -93,7 +93,7 @@ def clear(database: Database, work: WorkDir, settings: Settings) -> Status:
         return status
     finally:
         if settings.delete_source and gone:
-            synced(work.root)  # a name that came back after a power cut would look like a new delivery
+            sync_folder(work.root)  # a name that came back after a power cut would look like a new delivery
             database.run(ledger.set_source_deleted, gone)
         log.info("cleared files=%d", len(gone), extra={"facts": {"cleared": len(gone)}})
 
@@ -114,4 +114,4 @@ def free_path(folder: Path, settings: Settings) -> Path:
 
 
 if __name__ == "__main__":
-    own_process("archive", main)
+    run_script("archive", main)

@@ -5,20 +5,20 @@ from dataclasses import replace
 
 from psycopg2.extensions import cursor
 
-from base.files import natural
+from base.files import natural_order
 from base.progress import progress
 from base.run import Run
 from base.settings import Settings
-from base.threads import side_by_side
+from base.threads import in_threads
 from base.trouble import StageError, Status
 from base.waiting import Outage
 from base.workdir import Report, WorkDir
 from postgres import ledger
 from postgres.database import Database, one, query
 from postgres.insertion import Insertion, Staged
-from runtime.script import own_process
+from runtime.script import run_script
 
-LANES = 2  # connections that load at the same time
+CONNECTIONS = 2  # connections that load at the same time
 NAMED = 10  # missing reports in a message
 
 log = logging.getLogger("etl.load")
@@ -36,7 +36,7 @@ def main(settings: Settings, run: Run) -> Status:
 
 def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> None:
     """Warn of reports that are missing between those that came, once each; not of those that extract has left for later."""
-    if missing := sorted(ledger.notice_gaps(cursor, run, left), key=natural):
+    if missing := sorted(ledger.notice_gaps(cursor, run, left), key=natural_order):
         more = f" and {len(missing) - NAMED} more, see load_gap" if len(missing) > NAMED else ""
         log.warning(
             "missing in the consecutive numbers: %s%s. Hint: ask the sender; each is named once.",
@@ -48,23 +48,23 @@ def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> None:
 def load_reports(reports: list[Report], run: Run, settings: Settings) -> Status:
     """Load those that are staged and return the gravest status; raise Outage once waiting has not helped.
 
-    Postgres works on LANES of them at a time. Copies of one another are loaded one after the other.
+    Postgres works on CONNECTIONS of them at a time. Copies of one another are loaded one after the other.
     """
-    manifests = [(report, manifest) for report in reports if (manifest := report.manifest())]
-    lanes = [Database(settings) for _ in range(LANES)]
-    lanes[0].run(prepare, run, settings)
-    twins: dict[str, list[Staged]] = {}
-    for known, file_id in zip(manifests, lanes[0].run(ledger.reserve_ids, len(manifests)), strict=True):
+    verdicts = [(report, verdict) for report in reports if (verdict := report.verdict())]
+    databases = [Database(settings) for _ in range(CONNECTIONS)]
+    databases[0].run(prepare, run, settings)
+    copies: dict[str, list[Staged]] = {}
+    for known, file_id in zip(verdicts, databases[0].run(ledger.reserve_ids, len(verdicts)), strict=True):
         staged = Staged(*known, file_id)
-        twins.setdefault(staged.manifest.sha256, []).append(staged)
+        copies.setdefault(staged.verdict.sha256, []).append(staged)
 
-    def load_twins(lane: Database, group: list[Staged]) -> Status:
-        return max(load_safely(lane, staged, run, settings) for staged in group)
+    def load_copies(database: Database, same: list[Staged]) -> Status:
+        return max(load_safely(database, staged, run, settings) for staged in same)
 
-    with progress("load", sum(report.staged_bytes() for report, _ in manifests)):
-        status = max(side_by_side(lanes, load_twins, twins.values()), default=Status.DONE)
-    for lane in lanes:
-        lane.close()
+    with progress("load", sum(report.staged_bytes() for report, _ in verdicts)):
+        status = max(in_threads(databases, load_copies, copies.values()), default=Status.DONE)
+    for database in databases:
+        database.close()
     return status
 
 
@@ -102,34 +102,34 @@ def prepare(cursor: cursor, run: Run, settings: Settings) -> None:
 
 def load_report(cursor: cursor, staged: Staged, run: Run, settings: Settings) -> str | None:
     """Load one report and return its status, or None if an earlier run had committed it."""
-    report, manifest, file_id = staged
-    delivery, basis = ledger.look(cursor, manifest, file_id)
+    report, verdict, file_id = staged
+    delivery, basis = ledger.look(cursor, verdict, file_id)
     if basis != (settings.as_of, settings.visit_event):
         raise StageError(Status.LOCKED, "another run counts by another rule now.", "it is loaded by the next run.")
     if delivery.known:
         return None
     insertion = Insertion(cursor, staged, settings)
     if delivery.loaded:
-        manifest = replace(manifest, status="duplicate", rows_read=0)
+        verdict = replace(verdict, status="duplicate", rows_read=0)
     else:
         insertion.insert()
         if insertion.is_too_faulty(settings.max_error_rate):
             insertion.quarantine()
-            manifest = replace(manifest, status="quarantined")
+            verdict = replace(verdict, status="quarantined")
     counts = {
         "file_id": file_id,
-        "rows_read": manifest.rows_read,
+        "rows_read": verdict.rows_read,
         "rows_loaded": insertion.loaded,
-        "rows_rejected": manifest.rows_read - insertion.loaded,
+        "rows_rejected": verdict.rows_read - insertion.loaded,
         "visitors_new": insertion.visitors_new,
         "visitors_updated": insertion.visitors_updated,
     }
-    ledger.add_file(cursor, run, delivery, manifest, counts)
+    ledger.add_file(cursor, run, delivery, verdict, counts)
     if delivery.name_reused:
         log.warning("%s came before with another content. Hint: ask the sender which one counts; both are kept.", report.name)
-    log.info("%s %s %s", manifest.status, report.name, " ".join(f"{name}={count}" for name, count in counts.items()))
-    return manifest.status
+    log.info("%s %s %s", verdict.status, report.name, " ".join(f"{name}={count}" for name, count in counts.items()))
+    return verdict.status
 
 
 if __name__ == "__main__":
-    own_process("load", main)
+    run_script("load", main)

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from base.run import RUN_ID, Run
 from base.settings import ROOT, Settings
-from runtime.script import own_process
+from runtime.script import run_script
 
 log = logging.getLogger("etl.run")
 
@@ -44,4 +44,4 @@ def ping_start(url: SecretStr, run: Run) -> None:
 
 
 if __name__ == "__main__":
-    own_process("etl", main)
+    run_script("etl", main)

@@ -10,17 +10,17 @@ from functools import cached_property, partial
 from itertools import chain
 from typing import IO, NamedTuple
 
-from base.files import written
-from base.processes import shared_out
-from base.progress import progress, watched
+from base.files import whole_file
+from base.processes import share_out
+from base.progress import progress, progress_reader
 from base.run import Run
 from base.settings import Settings
-from base.workdir import Manifest, Report, WorkDir, boot_id
+from base.workdir import Report, Verdict, WorkDir, boot_id
 from parsing.columns import check_header
-from parsing.faults import Code, Fault, error_row, exceeds, reason
+from parsing.faults import Code, Fault, error_row, exceeds, rejection_of
 from parsing.lines import BLOCK, Readable, read_blocks
 from parsing.split import split_lines
-from runtime.script import own_process
+from runtime.script import run_script
 
 SORTED_ROWS = 100_000  # about 20 MB
 
@@ -38,28 +38,28 @@ class Tally(NamedTuple):
 
 def main(settings: Settings, run: Run) -> None:
     """Stage every report that is not staged yet; faults are counted, not raised."""
-    reports = [report for report in WorkDir(settings).reports() if report.manifest() is None]
+    reports = [report for report in WorkDir(settings).reports() if report.verdict() is None]
     with progress("transform", sum(report.path.stat().st_size for report in reports)):
-        tallies = shared_out(partial(stage_report, max_error_rate=settings.max_error_rate), reports)
+        tallies = share_out(partial(stage_report, max_error_rate=settings.max_error_rate), reports)
         for report, tally in zip(reports, tallies, strict=True):
             log.info("staged %s status=%s read=%d accepted=%d error_rows=%d", report.name, *tally)
 
 
 def stage_report(report: Report, max_error_rate: float) -> Tally:
-    """Write the report's staged files and, last, the manifest that vouches for them."""
+    """Write the report's staged files and, last, the verdict that vouches for them."""
     report.staged("errors.csv").unlink(missing_ok=True)  # of an earlier report of that name
     with ExitStack() as stack:
-        source = Hashed(stack.enter_context(report.path.open("rb")))
-        statistics = stack.enter_context(written(report.staged("statistics.csv")))
-        rejects = Rejects(lambda: stack.enter_context(written(report.staged("errors.csv"))))
-        found = os.fstat(source.fileno())
-        tally = split_report(watched(source), statistics, rejects, max_error_rate)
-        while source.read(BLOCK):
+        file = Hashed(stack.enter_context(report.path.open("rb")))
+        statistics = stack.enter_context(whole_file(report.staged("statistics.csv")))
+        rejects = Rejects(lambda: stack.enter_context(whole_file(report.staged("errors.csv"))))
+        found = os.fstat(file.fileno())
+        tally = split_report(progress_reader(file), statistics, rejects, max_error_rate)
+        while file.read(BLOCK):
             pass  # a file that is refused is not read to its end
-    report.write_manifest(
-        Manifest(
+    report.write_verdict(
+        Verdict(
             name=report.name,
-            sha256=source.sha256.hexdigest(),
+            sha256=file.sha256.hexdigest(),
             bytes=found.st_size,
             mtime=int(found.st_mtime),
             pulled_at=found.st_ctime,
@@ -73,17 +73,17 @@ def stage_report(report: Report, max_error_rate: float) -> Tally:
     return tally
 
 
-def split_report(source: Readable, statistics: IO[bytes], rejects: "Rejects", max_error_rate: float) -> Tally:
-    """Write every record of ``source`` to one of the two files, in the form that COPY reads.
+def split_report(file: Readable, statistics: IO[bytes], rejects: "Rejects", max_error_rate: float) -> Tally:
+    """Write every record of ``file`` to one of the two files, in the form that COPY reads.
 
     A file without the report's header is refused. One with a larger share of faulty lines than
     ``max_error_rate`` (0 to 1) is quarantined: nothing of it is accepted.
     """
-    blocks = read_blocks(source)
+    blocks = read_blocks(file)
     first = next(blocks, [b""])
     header = first.pop(0)
     if fault := check_header(header):
-        rejects.add([error_row(1, reason([fault]), header)])
+        rejects.add([error_row(1, rejection_of([fault]), header)])
         return Tally("refused", 0, 0, 1)
     read = accepted = 0
     number = 2
@@ -97,7 +97,7 @@ def split_report(source: Readable, statistics: IO[bytes], rejects: "Rejects", ma
         number += len(lines)
     if exceeds(read - accepted, read, max_error_rate):
         sheet.clear()
-        rejects.add([error_row(1, reason([Fault(Code.ERROR_RATE, value=f"{read - accepted} of {read}")]), header)])
+        rejects.add([error_row(1, rejection_of([Fault(Code.ERROR_RATE, value=f"{read - accepted} of {read}")]), header)])
         return Tally("quarantined", read, 0, read - accepted + 1)
     sheet.flush()
     return Tally("loaded", read, accepted, read - accepted)
@@ -161,4 +161,4 @@ class Sheet:
 
 
 if __name__ == "__main__":
-    own_process("transform", main)
+    run_script("transform", main)

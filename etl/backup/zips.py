@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from base.progress import advance, watched
+from base.progress import advance, progress_reader
 from base.workdir import Report
 from postgres.ledger import Entry
 
@@ -28,8 +28,8 @@ def write_zip(file: IO[bytes], reports: dict[Entry, Report]) -> None:
         for report in reports.values():
             member = zipfile.ZipInfo.from_file(report.path, report.name, strict_timestamps=False)
             member.compress_type = zipfile.ZIP_DEFLATED
-            with report.path.open("rb") as source, archive.open(member, "w") as target:
-                shutil.copyfileobj(watched(source), target, BLOCK)
+            with report.path.open("rb") as content, archive.open(member, "w") as target:
+                shutil.copyfileobj(progress_reader(content), target, BLOCK)
         archive.writestr(MANIFEST, json.dumps([entry.manifest() for entry in reports], indent=1))
     file.flush()
     os.fsync(file.fileno())

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 
 @contextmanager
-def written(path: Path) -> Iterator[IO[bytes]]:
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """Give a file to write that gets its final name only if the block ends well."""
     part = path.with_name(f".{path.name}.part")
     try:
@@ -23,7 +23,7 @@ def written(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def synced(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -40,6 +40,6 @@ def size_of(path: Path) -> int | None:
         return None
 
 
-def natural(name: str) -> list[Any]:
+def natural_order(name: str) -> list[Any]:
     """Return the sort key that puts report_9 before report_10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]

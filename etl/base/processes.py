@@ -21,10 +21,10 @@ forked = get_context("fork")  # a fresh interpreter would take as long to start 
 ended = forked.RawValue("b", 0)  # 1: begin no more items
 works: list[Callable[[Any], Any]] = []  # one in a worker: its copy of the work, which came with the fork, none elsewhere
 
-log = logging.getLogger("etl.workers")
+log = logging.getLogger("etl.processes")
 
 
-def shared_out(work: Callable[[Item], Result], items: Sequence[Item], processes: int | None = None) -> Iterator[Result]:
+def share_out(work: Callable[[Item], Result], items: Sequence[Item], processes: int | None = None) -> Iterator[Result]:
     """Yield what ``work`` makes of every item, in order, in so many processes; None: in one for each processor that we may use.
 
     A process does one item at a time, with a copy of ``work`` of its own. An exception ends the work and is raised:
@@ -38,7 +38,7 @@ def shared_out(work: Callable[[Item], Result], items: Sequence[Item], processes:
     ended.value = 0
     with ProcessPoolExecutor(count, forked, begin, (work, os.getpid())) as pool:
         try:
-            if shares := submitted(pool, items):
+            if shares := submit_shares(pool, items):
                 for share in shares:
                     yield from share.result()
             else:
@@ -49,7 +49,7 @@ def shared_out(work: Callable[[Item], Result], items: Sequence[Item], processes:
             ended.value = 1
 
 
-def submitted(pool: ProcessPoolExecutor, items: Sequence[Any]) -> list[Future[list[Any]]]:
+def submit_shares(pool: ProcessPoolExecutor, items: Sequence[Any]) -> list[Future[list[Any]]]:
     """Have the pool's workers begin; return what will hold the results, nothing if the system gives no more processes."""
     size = len(items) // SHARES + 1
     try:

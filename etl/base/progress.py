@@ -35,6 +35,6 @@ def advance(done: int) -> None:
             bar.update(0)  # before another process shows more
 
 
-def watched(file: Any) -> IO[bytes]:
+def progress_reader(file: Any) -> IO[bytes]:
     """Return the file, whose every ``read`` advances the bar."""
     return CallbackIOWrapper(advance, file, "read")  # type: ignore[return-value]  # it passes on everything

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from base.files import natural, written
+from base.files import natural_order, whole_file
 from base.settings import Settings
 from base.trouble import StageError, Status
 
@@ -17,13 +17,13 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
-class Manifest:
+class Verdict:
     """What transform found out about one report; written last, so it vouches for the staged files."""
 
     name: str
     sha256: str  # lower-case hex
     bytes: int
-    mtime: int  # at the source, seconds since 1970
+    mtime: int  # on the server, seconds since 1970
     pulled_at: float  # seconds since 1970
     status: str  # loaded, refused or quarantined: what load will make of it, unless it is a duplicate
     rows_read: int
@@ -40,7 +40,7 @@ class Report:
         self.name = path.name
 
     def staged(self, kind: str) -> Path:
-        """Return the path of a staged file: ``statistics.csv``, ``errors.csv`` (if a line is rejected) or ``manifest.json``."""
+        """Return the path of a staged file: ``statistics.csv``, ``errors.csv`` (if a line is rejected) or ``verdict.json``."""
         return self.path.parent / "staged" / f"{self.name}.{kind}"
 
     def staged_bytes(self) -> int:
@@ -56,19 +56,19 @@ class Report:
             return False
         return (found.st_size, int(found.st_mtime)) == (size, mtime)
 
-    def manifest(self) -> Manifest | None:
+    def verdict(self) -> Verdict | None:
         """Return what transform found, or None if the report, as it is now, is not staged."""
         try:
-            manifest = Manifest(**json.loads(self.staged("manifest.json").read_text()))
+            verdict = Verdict(**json.loads(self.staged("verdict.json").read_text()))
         except (FileNotFoundError, ValueError, TypeError):  # none yet, torn by a power cut, or of another version
             return None
-        fresh = self.is_file_of(manifest.bytes, manifest.mtime)
-        return manifest if fresh and manifest.boot_id == boot_id() else None
+        fresh = self.is_file_of(verdict.bytes, verdict.mtime)
+        return verdict if fresh and verdict.boot_id == boot_id() else None
 
-    def write_manifest(self, manifest: Manifest) -> None:
+    def write_verdict(self, verdict: Verdict) -> None:
         """Declare the staged files whole."""
-        with written(self.staged("manifest.json")) as file:
-            file.write(json.dumps(vars(manifest)).encode())
+        with whole_file(self.staged("verdict.json")) as file:
+            file.write(json.dumps(vars(verdict)).encode())
 
     def remove_if(self, size: int, mtime: int) -> None:
         """Remove the report, and what was staged from it, if it is that very file."""
@@ -77,7 +77,7 @@ class Report:
 
     def remove(self) -> None:
         """Remove the report and what was staged from it; the report last, so that nothing is forgotten."""
-        for kind in ("manifest.json", "statistics.csv", "errors.csv"):
+        for kind in ("verdict.json", "statistics.csv", "errors.csv"):
             self.staged(kind).unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
@@ -99,21 +99,21 @@ class WorkDir:
 
     def reports(self) -> list[Report]:
         """Return every whole report, in natural order."""
-        return [Report(self.root / name) for name in sorted(report_names(self.root, self._pattern), key=natural)]
+        return [Report(self.root / name) for name in sorted(report_names(self.root, self._pattern), key=natural_order)]
 
     def report(self, name: str) -> Report:
         """Return the report of that name, which need not exist yet."""
         return Report(self.root / name)
 
     def left(self) -> list[str]:
-        """Return the names that the last extract saw at the source and left for the next run."""
+        """Return the names that the last extract saw on the server and left for the next run."""
         path = self.root / ".left"
         return path.read_text().splitlines() if path.exists() else []
 
     def leave(self, names: list[str]) -> None:
         """Say what was left for the next run."""
         if names:
-            with written(self.root / ".left") as file:
+            with whole_file(self.root / ".left") as file:
                 file.write("\n".join(names).encode())
         else:
             (self.root / ".left").unlink(missing_ok=True)

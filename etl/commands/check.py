@@ -22,7 +22,7 @@ from commands.checklist import inspect
 from commands.crontab import cron
 from notices import channels
 from postgres.database import Database, rows
-from runtime.script import command_line, own_plain_command
+from runtime.script import command_line, run_plain_command
 from sftp.server import Remote
 
 ROOM = 1 << 30  # bytes that a folder's disk should have free
@@ -185,4 +185,4 @@ def main() -> int:
 
 if __name__ == "__main__":
     command_line().parse_args()
-    own_plain_command("check", main)
+    run_plain_command("check", main)

@@ -22,7 +22,7 @@ def inspect(looks: dict[str, Look]) -> int:
             add_row(made, name, Text("FAULT", "bold red"), fact, hint)
             problems.append(error.status)
         except Exception as error:  # noqa: BLE001 - a table with a gap tells more than none
-            add_row(made, name, Text("FAULT", "bold red"), reason(error), "mend what it names, then look again.")
+            add_row(made, name, Text("FAULT", "bold red"), words_of(error), "mend what it names, then look again.")
             problems.append(Status.DISK if isinstance(error, OSError) else Status.BUG)
     screen = console()
     show(screen, made)
@@ -30,7 +30,7 @@ def inspect(looks: dict[str, Look]) -> int:
     return problems[0] if problems else Status.DONE
 
 
-def reason(error: Exception) -> str:
+def words_of(error: Exception) -> str:
     """Return what an unexpected error says, without values that may be secret."""
     if isinstance(error, OSError):
         return f"{error.filename or ''}: {error.strerror}"

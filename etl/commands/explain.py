@@ -22,7 +22,7 @@ from parsing.columns import COLUMNS, is_record, parse_email
 from parsing.faults import Code
 from parsing.lines import read_lines
 from postgres.database import Database, one, query, rows
-from runtime.script import command_line, own_plain_command
+from runtime.script import command_line, run_plain_command
 
 LISTED = 1000  # visits of one address
 COUNTERS = ("fecha_primera_visita", "fecha_ultima_visita", "visitas_totales", "visitas_anio_actual", "visitas_mes_actual")
@@ -202,4 +202,4 @@ if __name__ == "__main__":
     parsed = parser.parse_args()
     if parsed.file and not (parsed.line and parsed.line > 0):
         parser.error("--file needs --line, 1 or more")
-    own_plain_command("explain", lambda: main(parsed))
+    run_plain_command("explain", lambda: main(parsed))

@@ -8,7 +8,7 @@ from base import settings as every_setting
 from base.settings import Settings
 from commands.console import add_row, console, show, table
 from postgres.database import Database, query, rows
-from runtime.script import command_line, own_plain_command
+from runtime.script import command_line, run_plain_command
 
 NIGHTS = 14
 
@@ -55,4 +55,4 @@ if __name__ == "__main__":
     parser.add_argument("--nights", type=int, default=NIGHTS, metavar="N", help="how many runs to show (default: %(default)s)")
     parser.add_argument("--file", metavar="NAME", help="show what happened to the reports of this name")
     parsed = parser.parse_args()
-    own_plain_command("history", lambda: main(parsed))
+    run_plain_command("history", lambda: main(parsed))

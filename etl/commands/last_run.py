@@ -6,7 +6,7 @@ from base.settings import Settings
 from commands.console import add_row, console, show, table
 from notices.digest import COUNTS, Loaded, gather
 from postgres.database import Database, one
-from runtime.script import own_command
+from runtime.script import run_command
 
 
 def closing_table(loaded: Loaded) -> Table:
@@ -43,4 +43,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    own_command("closing", main, Settings)
+    run_command("closing", main, Settings)

@@ -2,7 +2,7 @@
 
 from base.settings import DatabaseSettings
 from postgres.migrations import migrate
-from runtime.script import own_command
+from runtime.script import run_command
 
 
 def main(settings: DatabaseSettings) -> None:
@@ -11,4 +11,4 @@ def main(settings: DatabaseSettings) -> None:
 
 
 if __name__ == "__main__":
-    own_command("migrate", main, DatabaseSettings)
+    run_command("migrate", main, DatabaseSettings)

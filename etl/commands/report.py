@@ -10,7 +10,7 @@ from psycopg2.extensions import cursor
 from rich.console import Console
 
 from base import settings as every_setting
-from base.files import written
+from base.files import whole_file
 from base.settings import Settings
 from base.trouble import StageError, Status
 from commands.console import add_row, console, show, table, words
@@ -20,7 +20,7 @@ from notices import channels
 from notices.channels import Notice, Unreached
 from notices.rendering import TEMPLATES
 from postgres.database import Database, query
-from runtime.script import command_line, own_plain_command
+from runtime.script import command_line, run_plain_command
 
 
 def main(arguments: Namespace) -> None:
@@ -77,7 +77,7 @@ def render(month: Monthly, sheets: list[Sheet], settings: Settings, charts: list
 
 def write(path: Path, text: str) -> Path:
     """Write a file in one step and return its path."""
-    with written(path) as file:
+    with whole_file(path) as file:
         file.write(text.encode())
     return path
 
@@ -142,4 +142,4 @@ if __name__ == "__main__":
     parser.add_argument("--mail", action="store_true", help="send it to MAIL_TO")
     parser.add_argument("--csv", action="store_true", help="write the tables as CSV files, too")
     parsed = parser.parse_args()
-    own_plain_command("report", lambda: main(parsed))
+    run_plain_command("report", lambda: main(parsed))

@@ -21,7 +21,7 @@ from postgres import ledger
 from postgres.database import Database, one, query, rows
 from postgres.ledger import Entry
 from postgres.migrations import migrate
-from runtime.script import own_command
+from runtime.script import run_command
 from transform import stage_report
 
 
@@ -101,4 +101,4 @@ def compare(live: dict[str, Any], restored: dict[str, Any]) -> Status:
 
 
 if __name__ == "__main__":
-    own_command("restore-drill", main, Settings)
+    run_command("restore-drill", main, Settings)

@@ -17,7 +17,7 @@ from commands.crontab import cron
 from extract import wanted
 from notices.alerts import Alerts
 from postgres.database import Database, one, query
-from runtime.script import command_line, own_plain_command
+from runtime.script import command_line, run_plain_command
 from sftp.server import Remote
 
 OVERDUE = timedelta(hours=25)  # since the last night began: the next should have begun by then
@@ -167,4 +167,4 @@ def main() -> int:
 
 if __name__ == "__main__":
     command_line().parse_args()
-    own_plain_command("status", main)
+    run_plain_command("status", main)

@@ -8,7 +8,7 @@ from base.trouble import Status
 from commands.console import add_row, console, show, table
 from notices import channels
 from notices.channels import Channel, Notice
-from runtime.script import own_command
+from runtime.script import run_command
 
 SUBJECT = "[visitas] TEST: this is a test message"
 TEXT = "This is a test message of the nightly visits ETL on {host}. Nothing happened, and nothing is to be done."
@@ -40,4 +40,4 @@ def main(settings: Settings) -> Status:
 
 
 if __name__ == "__main__":
-    own_command("notify-test", main, Settings)
+    run_command("notify-test", main, Settings)

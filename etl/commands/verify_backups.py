@@ -5,7 +5,7 @@ from base.settings import Settings
 from base.trouble import Status
 from postgres import ledger
 from postgres.database import Database
-from runtime.script import own_command
+from runtime.script import run_command
 
 
 def main(settings: Settings) -> Status:
@@ -25,4 +25,4 @@ def main(settings: Settings) -> Status:
 
 
 if __name__ == "__main__":
-    own_command("verify-backups", main, Settings)
+    run_command("verify-backups", main, Settings)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 
-from base.files import written
+from base.files import whole_file
 
 NAME = "alerts.json"
 
@@ -37,7 +37,7 @@ class Alerts:
     def write(self, folder: Path) -> None:
         """Keep the state."""
         folder.mkdir(parents=True, exist_ok=True)
-        with written(folder / NAME) as file:
+        with whole_file(folder / NAME) as file:
             file.write(json.dumps(asdict(self), indent=1).encode())
 
     def fail(self, status: int, night: date) -> int:

@@ -170,7 +170,7 @@ def send_slack(notice: Notice, settings: Settings) -> None:
     try:
         answer = client.send(text=notice.subject, blocks=[block])
     except (OSError, ValueError) as error:  # its text may hold the address, which is the secret
-        raise Unreached(f"Slack: {reason(error)}") from None
+        raise Unreached(f"Slack: {words_of(error)}") from None
     if answer.status_code != 200:
         raise Unreached(f"Slack answers {answer.status_code}")
 
@@ -184,7 +184,7 @@ def ping(url: SecretStr, path: str, run_id: str, body: str = "") -> None:
     try:
         retrying()(post, target, body.encode())
     except (OSError, ValueError) as error:
-        raise Unreached(f"HEALTHCHECK_URL: {reason(error)}") from None
+        raise Unreached(f"HEALTHCHECK_URL: {words_of(error)}") from None
 
 
 def post(url: str, body: bytes) -> None:
@@ -193,7 +193,7 @@ def post(url: str, body: bytes) -> None:
         pass
 
 
-def reason(error: Exception) -> str:
+def words_of(error: Exception) -> str:
     """Return why an address was not reached, without the address."""
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answers {error.code}"

@@ -123,7 +123,7 @@ class Digest:
 
     @property
     def files_by_status(self) -> dict[str, float]:
-        """How many reports came to what end; deferred are those left at the source for the next run."""
+        """How many reports came to what end; deferred are those left on the server for the next run."""
         known = {} if self.loaded is None else {status: self.loaded.of_status(status) for status in STATUSES}
         return known | ({"deferred": left} if (left := self.journal.facts.get("left")) is not None else {})
 

@@ -25,8 +25,8 @@ def render(digest: Digest, heading: str, settings: Settings) -> Notice:
     facts: dict[str, Any] = {
         "digest": digest,
         "heading": heading,
-        "errors": shortened(digest.errors),
-        "warnings": shortened(digest.warnings),
+        "errors": shorten(digest.errors),
+        "warnings": shorten(digest.warnings),
         "figures": figures(digest),
         "log_dir": settings.log_dir,
     }
@@ -37,7 +37,7 @@ def render(digest: Digest, heading: str, settings: Settings) -> Notice:
     return Notice(subject, text, html, slack_text[:SLACK_LIMIT])
 
 
-def shortened(messages: list[str]) -> list[str]:
+def shorten(messages: list[str]) -> list[str]:
     """Return no more messages than somebody reads."""
     more = len(messages) - LISTED
     return messages if more <= 0 else [*messages[:LISTED], f"and {more} more; the logs have them all"]
@@ -49,7 +49,7 @@ def figures(digest: Digest) -> list[tuple[str, str]]:
     found = []
     if "seen" in facts:
         kinds = [f"{facts[name]:,} {words}" for name, words in SEEN.items() if facts[name] or name == "pulled"]
-        found.append(("Files at the source", f"{facts['seen']:,} = {' + '.join(kinds)}"))
+        found.append(("Files on the server", f"{facts['seen']:,} = {' + '.join(kinds)}"))
     if loaded is not None:
         by_status = ", ".join(f"{count:,} {status}" for status, count in digest.files_by_status.items() if status != "deferred")
         found.append(("Files decided on", f"{len(loaded.files):,} = {by_status}"))

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from parsing.columns import Visit, parse_email, parse_line
-from parsing.faults import Code, ErrorRow, Reason, error_row, reason
+from parsing.faults import Code, ErrorRow, Rejection, error_row, rejection_of
 
 PLAIN = re.compile(rb"[a-z0-9_-]++(?:\.[a-z0-9_-]++)*+").fullmatch  # what stands before the @ of an address
 LOCAL_LIMIT = 64  # bytes before the @; the pattern knows nothing of the lengths that standards allow
@@ -57,7 +57,7 @@ def split_lines(lines: Iterable[Numbered]) -> Split:
 
 
 @lru_cache(REMEMBERED)
-def read_rest(rest: bytes) -> bytes | Reason | None:
+def read_rest(rest: bytes) -> bytes | Rejection | None:
     """Return what stands behind the @ of a plain address as a row has it; or why it is rejected.
 
     None if its domain is not plain; or if it is not text: then the fault names a place, and that
@@ -69,7 +69,7 @@ def read_rest(rest: bytes) -> bytes | Reason | None:
     visit = parse_line(KNOWN_GOOD + tail)
     if isinstance(visit, Visit):
         return domain + csv_row(visit)[len(KNOWN_GOOD) - 1 :]
-    return None if visit[0].code is Code.ENCODING else reason(visit)
+    return None if visit[0].code is Code.ENCODING else rejection_of(visit)
 
 
 @lru_cache(REMEMBERED)

@@ -59,7 +59,7 @@ class Fault(NamedTuple):
         return f"{self.code}: {field}{self.code.meaning}" + (f': "{value}"' if value else "")
 
 
-class Reason(NamedTuple):
+class Rejection(NamedTuple):
     """Why a line is rejected, as the errors table has it."""
 
     codes: str  # as Postgres writes an array
@@ -81,14 +81,14 @@ def codes(faults: Sequence[Fault]) -> list[Code]:
     return list(dict.fromkeys(fault.code for fault in faults))
 
 
-def reason(faults: Sequence[Fault]) -> Reason:
+def rejection_of(faults: Sequence[Fault]) -> Rejection:
     """Return why a line with such faults is rejected."""
-    return Reason("{" + ",".join(codes(faults)) + "}", message(faults))
+    return Rejection("{" + ",".join(codes(faults)) + "}", message(faults))
 
 
-def error_row(number: int, reason: Reason, line: bytes) -> ErrorRow:
+def error_row(number: int, rejection: Rejection, line: bytes) -> ErrorRow:
     """Return the row of the errors table for one rejected line, less its file."""
-    return number, *reason, storable(line)
+    return number, *rejection, storable(line)
 
 
 def storable(line: bytes) -> str:

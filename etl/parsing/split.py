@@ -3,7 +3,7 @@
 from parsing import fast_path
 from parsing.columns import Visit, is_record, parse_line
 from parsing.fast_path import csv_row
-from parsing.faults import ErrorRow, error_row, reason
+from parsing.faults import ErrorRow, error_row, rejection_of
 
 
 def split_lines(lines: list[bytes], number: int) -> tuple[list[bytes], list[ErrorRow]]:
@@ -16,5 +16,5 @@ def split_lines(lines: list[bytes], number: int) -> tuple[list[bytes], list[Erro
         if isinstance(visit, Visit):
             rows.append(b"%b,%d\n" % (csv_row(visit), line_number))
         else:
-            rejects.append(error_row(line_number, reason(visit), line))
+            rejects.append(error_row(line_number, rejection_of(visit), line))
     return rows, rejects

@@ -135,8 +135,8 @@ class Database:
     def _cut(self) -> None:
         """Break the connection under a hanging call; psycopg2 itself cannot be interrupted."""
         if self._connection is not None:
-            with socket.socket(fileno=os.dup(self._connection.fileno())) as twin:
-                twin.shutdown(socket.SHUT_RDWR)
+            with socket.socket(fileno=os.dup(self._connection.fileno())) as duplicate:
+                duplicate.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Give the connection back; the next transaction makes a new one."""
@@ -171,7 +171,7 @@ class Link(connection):
         self.planned: dict[str, str] = {}
 
 
-def planned(cursor: cursor, name: str) -> str:
+def prepare_once(cursor: cursor, name: str) -> str:
     """Return what does the same as ``query``, for a statement of every file: the connection plans it once.
 
     Planning costs more than the rows of a small file.

@@ -7,13 +7,13 @@ import psycopg2
 from psycopg2 import errorcodes
 from psycopg2.extensions import cursor
 
-from base.progress import watched
+from base.progress import progress_reader
 from base.settings import Settings
 from base.trouble import StageError, Status
-from base.workdir import Manifest, Report
-from parsing.faults import Code, Fault, error_row, exceeds, reason
+from base.workdir import Report, Verdict
+from parsing.faults import Code, Fault, error_row, exceeds, rejection_of
 from parsing.lines import read_lines
-from postgres.database import one, planned, query, sentence
+from postgres.database import one, prepare_once, query, sentence
 
 COPY_BLOCK = 1 << 18  # bytes
 # SQLSTATE classes of a refusal that is about the row: anything else is about the server or the program.
@@ -29,7 +29,7 @@ class Staged(NamedTuple):
     """A report that is ready to be loaded."""
 
     report: Report
-    manifest: Manifest
+    verdict: Verdict
     file_id: int  # the id that it gets
 
 
@@ -38,7 +38,7 @@ class Insertion:
 
     def __init__(self, cursor: cursor, staged: Staged, settings: Settings) -> None:
         self.cursor = cursor
-        self.report, self.manifest, file_id = staged
+        self.report, self.verdict, file_id = staged
         # How visits are counted.
         self.rule: dict[str, Any] = {"file_id": file_id, "as_of": settings.as_of, "visit_event": settings.visit_event}
         self.rejected = self.loaded = self.visitors_new = self.visitors_updated = 0
@@ -47,20 +47,20 @@ class Insertion:
     def insert(self) -> None:
         """Insert what is staged and count its visits, piece by piece if Postgres refuses a line.
 
-        Raise StageError if what is staged is not what the manifest says.
+        Raise StageError if what is staged is not what the verdict says.
         """
         self.insert_errors()
-        if self.manifest.rows_accepted:
+        if self.verdict.rows_accepted:
             with self.staged_lines() as lines:
                 try:
                     self.loaded = self.copy_lines(lines, 0, size_of(lines))
                     # The mails first: once a visitor is ours, another load may wait for it.
-                    self.count_visits(self.rule, planned(self.cursor, "load/file_campaign"))
+                    self.count_visits(self.rule, prepare_once(self.cursor, "load/file_campaign"))
                 except psycopg2.Error as error:
                     if not is_about_row(error):
                         raise
                     self.insert_pieces(lines)
-        if (self.loaded + len(self.refused), self.rejected) != (self.manifest.rows_accepted, self.manifest.error_rows):
+        if (self.loaded + len(self.refused), self.rejected) != (self.verdict.rows_accepted, self.verdict.error_rows):
             raise self.damaged()
 
     def insert_pieces(self, lines: IO[bytes]) -> None:
@@ -70,7 +70,7 @@ class Insertion:
         self.insert_errors()
         self.insert_lines(lines, 0, size_of(lines))
         self.keep_refused()
-        self.cursor.execute(planned(self.cursor, "load/file_campaign"), self.rule)
+        self.cursor.execute(prepare_once(self.cursor, "load/file_campaign"), self.rule)
         self.count_visitors_anew()
 
     def staged_lines(self) -> IO[bytes]:
@@ -82,7 +82,7 @@ class Insertion:
 
     def damaged(self) -> StageError:
         """Have the report staged again and return the trouble."""
-        self.report.staged("manifest.json").unlink(missing_ok=True)
+        self.report.staged("verdict.json").unlink(missing_ok=True)
         return StageError(
             Status.DISK,
             f"the files staged from {self.report.name} are damaged.",
@@ -91,7 +91,7 @@ class Insertion:
 
     def insert_errors(self) -> None:
         """Insert the rows staged for errors."""
-        if not self.manifest.error_rows:
+        if not self.verdict.error_rows:
             return
         try:
             with self.report.staged("errors.csv").open("rb") as errors:
@@ -102,19 +102,19 @@ class Insertion:
 
     def is_too_faulty(self, max_error_rate: float) -> bool:
         """Return whether what Postgres refused is what makes the report exceed MAX_ERROR_RATE."""
-        read = self.manifest.rows_read
-        return self.manifest.status == "loaded" and exceeds(read - self.loaded, read, max_error_rate)
+        read = self.verdict.rows_read
+        return self.verdict.status == "loaded" and exceeds(read - self.loaded, read, max_error_rate)
 
     def quarantine(self) -> None:
         """Keep nothing of the report but its faults."""
-        rejected = self.manifest.rows_read - self.loaded
+        rejected = self.verdict.rows_read - self.loaded
         self.cursor.execute("rollback to savepoint report")
         self.loaded = self.visitors_new = self.visitors_updated = 0
         self.insert_errors()
         self.keep_refused()
-        fault = Fault(Code.ERROR_RATE, value=f"{rejected} of {self.manifest.rows_read}")
-        with self.report.path.open("rb") as source:
-            self.cursor.execute(query("load/errors_add"), error_row(1, reason([fault]), next(read_lines(source))))
+        fault = Fault(Code.ERROR_RATE, value=f"{rejected} of {self.verdict.rows_read}")
+        with self.report.path.open("rb") as file:
+            self.cursor.execute(query("load/errors_add"), error_row(1, rejection_of([fault]), next(read_lines(file))))
 
     def insert_lines(self, lines: IO[bytes], start: int, end: int) -> None:
         """Insert the staged lines from byte ``start`` to ``end`` and count their visits.
@@ -146,12 +146,12 @@ class Insertion:
     def copy_lines(self, lines: IO[bytes], start: int, end: int) -> int:
         """Copy staged lines into statistics and return how many they are."""
         lines.seek(start)
-        self.cursor.copy_expert(query("load/statistics_copy"), watched(Span(lines, end)), COPY_BLOCK)
+        self.cursor.copy_expert(query("load/statistics_copy"), progress_reader(Span(lines, end)), COPY_BLOCK)
         return self.cursor.rowcount
 
     def count_visits(self, rule: dict[str, Any], first: str = "") -> None:
         """Count the visits of the file that the rule names, once the statement ``first`` is done."""
-        self.cursor.execute(first + planned(self.cursor, "load/visitor_upsert"), rule)
+        self.cursor.execute(first + prepare_once(self.cursor, "load/visitor_upsert"), rule)
         ((new, updated),) = self.cursor.fetchall()
         self.visitors_new += new
         self.visitors_updated += updated
@@ -164,10 +164,10 @@ class Insertion:
     def keep_refused(self) -> None:
         """Enter the refused lines in errors, as they were received."""
         self.cursor.execute(query("load/file_current"), self.rule)
-        with self.report.path.open("rb") as source:
-            for number, line in enumerate(read_lines(source), 1):
+        with self.report.path.open("rb") as file:
+            for number, line in enumerate(read_lines(file), 1):
                 if fault := self.refused.get(number):
-                    self.cursor.execute(query("load/errors_add"), error_row(number, reason([fault]), line))
+                    self.cursor.execute(query("load/errors_add"), error_row(number, rejection_of([fault]), line))
 
 
 class Span:

@@ -8,8 +8,8 @@ from psycopg2.extensions import cursor
 
 from base.run import Run
 from base.settings import Settings
-from base.workdir import Manifest
-from postgres.database import one, planned, query, rows
+from base.workdir import Verdict
+from postgres.database import one, prepare_once, query, rows
 
 
 def lock(cursor: cursor) -> str | None:
@@ -59,22 +59,22 @@ def reserve_ids(cursor: cursor, count: int) -> list[int]:
     return [row[0] for row in rows(cursor, "ledger/file_ids", {"count": count})]
 
 
-def look(cursor: cursor, manifest: Manifest, file_id: int) -> tuple[Delivery, Basis]:
+def look(cursor: cursor, verdict: Verdict, file_id: int) -> tuple[Delivery, Basis]:
     """Return what is known of the report, and how visits are counted until this transaction ends.
 
     From here on rows belong to the file; the savepoint ``report`` is where it has none.
     """
-    statements = query("load/lock"), query("load/file_current"), "savepoint report;", planned(cursor, "ledger/file_look")
-    cursor.execute("".join(statements), vars(manifest) | {"file_id": file_id})
+    statements = query("load/lock"), query("load/file_current"), "savepoint report;", prepare_once(cursor, "ledger/file_look")
+    cursor.execute("".join(statements), vars(verdict) | {"file_id": file_id})
     ((known, loaded, name_reused, as_of, visit_event),) = cursor.fetchall()
     return Delivery(known, loaded, name_reused), (as_of, visit_event)
 
 
-def add_file(cursor: cursor, run: Run, delivery: Delivery, manifest: Manifest, values: dict[str, int]) -> None:
+def add_file(cursor: cursor, run: Run, delivery: Delivery, verdict: Verdict, values: dict[str, int]) -> None:
     """Enter the report and the sums of its errors; ``values`` are its file id and the row and visitor counts of load_file."""
-    names = ["ledger/file_add", "load/file_rejects"] if manifest.error_rows or values["rows_rejected"] else ["ledger/file_add"]
-    statements = "".join(planned(cursor, name) for name in names)
-    cursor.execute(statements, vars(manifest) | delivery._asdict() | {"run_id": run.id} | values)
+    names = ["ledger/file_add", "load/file_rejects"] if verdict.error_rows or values["rows_rejected"] else ["ledger/file_add"]
+    statements = "".join(prepare_once(cursor, name) for name in names)
+    cursor.execute(statements, vars(verdict) | delivery._asdict() | {"run_id": run.id} | values)
 
 
 def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> list[str]:
@@ -88,7 +88,7 @@ class Entry(NamedTuple):
     file_id: int
     name: str
     bytes: int
-    mtime: int  # at the source, seconds since 1970
+    mtime: int  # on the server, seconds since 1970
     sha256: str
     status: str
     rows_read: int
@@ -127,7 +127,7 @@ def set_archived(cursor: cursor, entries: list[Entry]) -> None:
 
 
 def set_source_deleted(cursor: cursor, entries: list[Entry]) -> None:
-    """Enter that the reports are gone from the source."""
+    """Enter that the reports are gone from the server."""
     cursor.execute(query("ledger/file_source_deleted"), {"ids": ids(entries)})
 
 

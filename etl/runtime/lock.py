@@ -26,7 +26,7 @@ class Hold:
 
 
 @contextmanager
-def held(settings: Settings, run: Run) -> Iterator[Hold]:
+def hold_locks(settings: Settings, run: Run) -> Iterator[Hold]:
     """Keep every other run out, on this host by a file lock and on others by an advisory lock in Postgres.
 
     Without Postgres the run goes on: each of load's transactions is safe on its own, and load is

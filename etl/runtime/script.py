@@ -16,7 +16,7 @@ from base.run import RUN_ID, Run
 from base.settings import Kind, Settings
 from base.trouble import StageError, Status
 from runtime import logs
-from runtime.lock import Hold, held
+from runtime.lock import Hold, hold_locks
 
 INTERRUPTED = 130  # as a shell says of a command ended by Ctrl-C
 
@@ -25,7 +25,7 @@ Main = Callable[[Settings, Run], int | None]
 log = logging.getLogger("etl.stage")
 
 
-def own_process(name: str, main: Main) -> NoReturn:
+def run_script(name: str, main: Main) -> NoReturn:
     """Run a script's ``main`` and end the process with its status (contract section 6).
 
     A script that is not called by etl.sh is a run of its own: it takes the locks and is in the
@@ -46,10 +46,10 @@ def own_process(name: str, main: Main) -> NoReturn:
     leave(status or written)
 
 
-def own_command(name: str, main: Callable[[Kind], int | None], kind: type[Kind]) -> NoReturn:
+def run_command(name: str, main: Callable[[Kind], int | None], kind: type[Kind]) -> NoReturn:
     """Run a command for people: no lock, no log file, and no waiting for a server that is not there."""
     command_line().parse_args()
-    own_plain_command(name, lambda: main(settings.load(kind)))
+    run_plain_command(name, lambda: main(settings.load(kind)))
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -59,7 +59,7 @@ def command_line() -> argparse.ArgumentParser:
     return argparse.ArgumentParser(prog=name, description=sys.modules["__main__"].__doc__)
 
 
-def own_plain_command(name: str, main: Callable[[], int | None]) -> NoReturn:
+def run_plain_command(name: str, main: Callable[[], int | None]) -> NoReturn:
     """Run a command for people that has read its command line, and reads its settings itself."""
     logs.to_stderr(name)
     os.environ["RETRY_SECONDS"] = "0"
@@ -76,7 +76,7 @@ def run_in_lock(name: str, main: Main, settings: Settings) -> int:
     """Run ``main``, inside the locks unless the run that called it holds them, and return its status."""
     run = Run.current(name)
     logs.to_file(settings, name, run.id)
-    with nullcontext(Hold()) if RUN_ID in os.environ else held(settings, run) as hold:
+    with nullcontext(Hold()) if RUN_ID in os.environ else hold_locks(settings, run) as hold:
         hold.exit_status = survive(lambda: main(settings, run))
     return hold.exit_status
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-from base.processes import shared_out
+from base.processes import share_out
 from base.trouble import StageError
 from base.waiting import retrying
 from sftp.server import TOGETHER, Remote
@@ -31,7 +31,7 @@ def in_groups(remote: Remote, work: Work[Item, Result], items: Sequence[Item], p
     begun: list[list[Result]] = [[] for _ in groups]
     if several:
         remote.close()  # each process makes a connection of its own
-        begun = list(shared_out(Attempt(remote, work), groups, CONNECTIONS))
+        begun = list(share_out(Attempt(remote, work), groups, CONNECTIONS))
     for group, first in zip(groups, begun, strict=True):
         results = [*first]
         while len(results) < len(group):

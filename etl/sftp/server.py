@@ -26,7 +26,7 @@ TOGETHER = 32  # files that are asked for at once; so many are open at the same 
 NAME_LIMIT = 200  # bytes; leaves room for the names staged from it
 
 
-class Source(NamedTuple):
+class Listed(NamedTuple):
     """A report as the server lists it."""
 
     name: str
@@ -35,7 +35,7 @@ class Source(NamedTuple):
 
 
 class Changed(Exception):
-    """The source is not the file that was listed."""
+    """The file is not the file that was listed."""
 
 
 class Remote:
@@ -46,7 +46,7 @@ class Remote:
         self._client: paramiko.SSHClient | None = None
         self._sftp: Client | None = None
 
-    def list(self) -> tuple[list[Source], list[str]]:
+    def list(self) -> tuple[list[Listed], list[str]]:
         """Return the files that match REPORT_PATTERN, and the names among them that are refused."""
         with self._session() as sftp:
             try:
@@ -58,57 +58,57 @@ class Remote:
                     "check SFTP_REMOTE_DIR and the rights of SFTP_USER.",
                 ) from error
         wanted = [entry for entry in found if fnmatchcase(entry.filename, self._settings.report_pattern)]
-        sources = [
-            Source(entry.filename, entry.st_size or 0, int(entry.st_mtime or 0))
+        files = [
+            Listed(entry.filename, entry.st_size or 0, int(entry.st_mtime or 0))
             for entry in wanted
             if is_safe(entry.filename) and stat.S_ISREG(entry.st_mode or stat.S_IFREG)  # a server need not tell the kind
         ]
-        sources = list({source.name: source for source in sources}.values())  # a folder that changes may list one twice
-        return sources, [entry.filename for entry in wanted if not is_safe(entry.filename)]
+        files = list({file.name: file for file in files}.values())  # a folder that changes may list one twice
+        return files, [entry.filename for entry in wanted if not is_safe(entry.filename)]
 
-    def read(self, sources: Sequence[Source]) -> Iterator[tuple[Source, bytes | Changed | StageError]]:
+    def read(self, files: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | Changed | StageError]]:
         """Yield each file's bytes in blocks, file by file; the last one is empty, or else says why the file is not good.
 
         Changed: it is not what was listed any more. StageError: the server does not give it. It may end
         before the last file, though not before the first.
         """
-        seconds = TIMEOUT * len(sources) + sum(source.size for source in sources) / SLOWEST
+        seconds = TIMEOUT * len(files) + sum(file.size for file in files) / SLOWEST
         with self._session(seconds) as sftp:
-            opened = self._each(sftp, CMD_OPEN, sources, SFTP_FLAG_READ, paramiko.SFTPAttributes())
-            handles = {source: handle_of(sftp, answer) for source, answer in opened}
+            opened = self._each(sftp, CMD_OPEN, files, SFTP_FLAG_READ, paramiko.SFTPAttributes())
+            handles = {file: handle_of(sftp, answer) for file, answer in opened}
             refused = [isinstance(handle, OSError) and not isinstance(handle, FileNotFoundError) for handle in handles.values()]
             # A server may have so many files open and no more: those behind the limit are for the next call.
-            within = refused.index(True, 1) if True in refused[1:] else len(sources)
-            answers = groupby(sftp.ask(self._requests(sftp, sources[:within], handles)), lambda pair: pair[0].name)
-            for source, (_, pairs) in zip(sources[:within], answers, strict=True):
-                for block in self._blocks(sftp, source, handles[source], pairs):
-                    yield source, block
+            within = refused.index(True, 1) if True in refused[1:] else len(files)
+            answers = groupby(sftp.ask(self._requests(sftp, files[:within], handles)), lambda pair: pair[0].name)
+            for file, (_, pairs) in zip(files[:within], answers, strict=True):
+                for block in self._blocks(sftp, file, handles[file], pairs):
+                    yield file, block
             for _ in sftp.ask(Request("", CMD_CLOSE, (handle,)) for handle in handles.values() if isinstance(handle, bytes)):
                 pass  # not before: the rest of a block that came short is asked for late
 
-    def delete(self, sources: Sequence[Source]) -> dict[Source, bool | StageError]:
+    def delete(self, files: Sequence[Listed]) -> dict[Listed, bool | StageError]:
         """Delete the files that still are what was listed; return for each whether it was, or why it cannot be deleted."""
-        outcomes: dict[Source, bool | StageError] = {}
-        with self._session(4 * TIMEOUT * len(sources)) as sftp:
-            for source, answer in self._each(sftp, CMD_LSTAT, sources):
+        outcomes: dict[Listed, bool | StageError] = {}
+        with self._session(4 * TIMEOUT * len(files)) as sftp:
+            for file, answer in self._each(sftp, CMD_LSTAT, files):
                 try:
-                    outcomes[source] = found(sftp, source.name, answer) == source
+                    outcomes[file] = found(sftp, file.name, answer) == file
                 except OSError as error:
-                    outcomes[source] = refusal(error)
-            same = [source for source, outcome in outcomes.items() if outcome is True]
-            for source, answer in self._each(sftp, CMD_REMOVE, same):
+                    outcomes[file] = refusal(error)
+            same = [file for file, outcome in outcomes.items() if outcome is True]
+            for file, answer in self._each(sftp, CMD_REMOVE, same):
                 try:
                     sftp.content(answer)
                 except FileNotFoundError:
-                    outcomes[source] = False
+                    outcomes[file] = False
                 except PermissionError as error:
-                    outcomes[source] = StageError(
+                    outcomes[file] = StageError(
                         Status.SFTP,
-                        f"{source.name} cannot be deleted at the source: {error.strerror}.",
+                        f"{file.name} cannot be deleted on the server: {error.strerror}.",
                         "give SFTP_USER the right to delete, or set DELETE_SOURCE=false.",
                     )
                 except (OSError, EOFError) as error:
-                    outcomes[source] = refusal(error)
+                    outcomes[file] = refusal(error)
         return outcomes
 
     def probe(self) -> None:
@@ -136,20 +136,20 @@ class Remote:
             disconnect(self._client)
         self._client = self._sftp = None
 
-    def _each(self, sftp: Client, kind: int, sources: Sequence[Source], *arguments: object) -> Sequence[tuple[Source, Answer]]:
+    def _each(self, sftp: Client, kind: int, files: Sequence[Listed], *arguments: object) -> Sequence[tuple[Listed, Answer]]:
         """Ask the same of every file and return the answers."""
-        requests = (Request(source.name, kind, (self._path(source.name), *arguments)) for source in sources)
-        return [(source, answer) for source, (_, answer) in zip(sources, sftp.ask(requests), strict=True)]
+        requests = (Request(file.name, kind, (self._path(file.name), *arguments)) for file in files)
+        return [(file, answer) for file, (_, answer) in zip(files, sftp.ask(requests), strict=True)]
 
-    def _requests(self, sftp: Client, sources: Sequence[Source], handles: dict[Source, bytes | Exception]) -> Iterator[Request]:
+    def _requests(self, sftp: Client, files: Sequence[Listed], handles: dict[Listed, bytes | Exception]) -> Iterator[Request]:
         """Yield the requests for the bytes of files that could be opened and, behind them, for what every file is then."""
-        for source in sources:
-            if isinstance(handle := handles[source], bytes):
-                yield from sftp.reads(source.name, handle, source.size)
-            yield Request(source.name, CMD_LSTAT, (self._path(source.name),))
+        for file in files:
+            if isinstance(handle := handles[file], bytes):
+                yield from sftp.reads(file.name, handle, file.size)
+            yield Request(file.name, CMD_LSTAT, (self._path(file.name),))
 
     def _blocks(
-        self, sftp: Client, source: Source, handle: bytes | Exception, answers: Iterable[tuple[Request, Answer]]
+        self, sftp: Client, file: Listed, handle: bytes | Exception, answers: Iterable[tuple[Request, Answer]]
     ) -> Iterator[bytes | Changed | StageError]:
         """Yield what ``read`` does of one file."""
         size, now, late = 0, None, False
@@ -163,7 +163,7 @@ class Remote:
                         late = late or len(block) < request.size  # the rest of it comes after the look
                         yield block
                 else:
-                    now = found(sftp, source.name, sftp.only(request) if late else answer)  # if so, look again
+                    now = found(sftp, file.name, sftp.only(request) if late else answer)  # if so, look again
         except (FileNotFoundError, EOFError):
             pass  # gone since it was listed
         except OSError as error:
@@ -171,10 +171,10 @@ class Remote:
                 raise
             yield refusal(error)
             return
-        if now != source:
+        if now != file:
             yield Changed("it changed since it was listed")
-        elif size != source.size:
-            yield Changed(f"the server lists {source.size} bytes but gives {size}")
+        elif size != file.size:
+            yield Changed(f"the server lists {file.size} bytes but gives {size}")
         else:
             yield b""
 
@@ -204,14 +204,14 @@ class Remote:
             if self._is_refusal(error):
                 raise refusal(error) from error
             self.close()
-            raise self._outage(reason(error)) from error
+            raise self._outage(words_of(error)) from error
         except (EOFError, paramiko.SSHException) as error:
             self.close()
-            raise self._outage(reason(error)) from error
+            raise self._outage(words_of(error)) from error
         except paramiko.SFTPError as error:
             self.close()
             raise StageError(
-                Status.SFTP, f"the server does not speak SFTP: {reason(error)}.", "does its login shell print something?"
+                Status.SFTP, f"the server does not speak SFTP: {words_of(error)}.", "does its login shell print something?"
             ) from error
 
     def _is_refusal(self, error: OSError) -> bool:
@@ -237,21 +237,21 @@ def handle_of(sftp: Client, answer: Answer) -> bytes | Exception:
     return handle
 
 
-def found(sftp: Client, name: str, answer: Answer) -> Source | None:
+def found(sftp: Client, name: str, answer: Answer) -> Listed | None:
     """Return the file as an answer describes it, or None if it is gone."""
     try:
         attributes = paramiko.SFTPAttributes._from_msg(sftp.content(answer, CMD_ATTRS))  # type: ignore[attr-defined]
     except (FileNotFoundError, EOFError):
         return None
-    return Source(name, attributes.st_size or 0, int(attributes.st_mtime or 0))
+    return Listed(name, attributes.st_size or 0, int(attributes.st_mtime or 0))
 
 
 def refusal(error: Exception) -> StageError:
     """Return what a server's refusal means to people."""
-    return StageError(Status.SFTP, f"the SFTP server refuses: {reason(error)}.", "check the rights of SFTP_USER there.")
+    return StageError(Status.SFTP, f"the SFTP server refuses: {words_of(error)}.", "check the rights of SFTP_USER there.")
 
 
-def reason(error: Exception) -> str:
+def words_of(error: Exception) -> str:
     """Return what an error says, in words."""
     return getattr(error, "strerror", None) or str(error).removeprefix("[Errno None] ") or type(error).__name__
 

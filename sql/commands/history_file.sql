@@ -10,7 +10,7 @@ from (
     where name = %(name)s
     union all
     select first_seen_at, null,
-           'pulled: ' || bytes || ' bytes, sha256 ' || left(sha256, 12) || ', time at the source '
+           'pulled: ' || bytes || ' bytes, sha256 ' || left(sha256, 12) || ', time on the server '
                || to_char(source_mtime at time zone %(timezone)s, 'YYYY-MM-DD HH24:MI:SS'), id, 1
     from delivery
     union all
@@ -31,7 +31,7 @@ from (
     from delivery
     where archived_at is not null
     union all
-    select source_deleted_at, null, 'gone from the source', id, 4
+    select source_deleted_at, null, 'gone from the server', id, 4
     from delivery
     where source_deleted_at is not null
 ) as event (happened_at, run_id, what, file_id, step)

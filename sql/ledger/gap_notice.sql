@@ -1,5 +1,5 @@
 -- Enter the reports missing between the numbers that came: 7, 9: where is 8? Returns those not noticed before.
--- Those in %(left)s are at the source and left for the next run: they are not missing.
+-- Those in %(left)s are on the server and left for the next run: they are not missing.
 -- Reads load_file, writes load_gap. Safe to repeat. A jump of more than 1000 is a new numbering, not a gap.
 with numbered as (
     select distinct coalesce(part[1], '') as head, part[2] as digits, part[2]::bigint as number, part[3] as tail

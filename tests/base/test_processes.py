@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from base.processes import shared_out
+from base.processes import share_out
 from base.trouble import StageError, Status
 from kit.night import Night
 from kit.samples import line, report
@@ -32,20 +32,20 @@ def square(number: int) -> tuple[int, int]:
 
 
 def test_results_come_in_order_from_other_processes() -> None:
-    squares, workers = zip(*shared_out(square, range(1000)), strict=True)
+    squares, workers = zip(*share_out(square, range(1000)), strict=True)
     assert squares == tuple(number * number for number in range(1000))
     assert os.getpid() not in workers
 
 
 def test_one_item_needs_no_worker() -> None:
-    assert list(shared_out(square, [3])) == [(9, os.getpid())]
+    assert list(share_out(square, [3])) == [(9, os.getpid())]
 
 
 def test_one_processor_has_no_workers() -> None:
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, [min(before)])
     try:
-        assert {process for _, process in shared_out(square, range(10))} == {os.getpid()}
+        assert {process for _, process in share_out(square, range(10))} == {os.getpid()}
     finally:
         os.sched_setaffinity(0, before)
 
@@ -58,7 +58,7 @@ def note(folder: Path, number: int) -> None:
 
 def test_the_first_trouble_is_raised_as_it_was_and_leaves_the_rest(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
-        list(shared_out(partial(note, tmp_path), range(5000)))
+        list(share_out(partial(note, tmp_path), range(5000)))
     assert (caught.value.filename, caught.value.strerror) == ("that file", "gone")
     assert (tmp_path / "0").exists()
     assert len(list(tmp_path.iterdir())) < 1000
@@ -70,13 +70,13 @@ def refuse(_: int) -> None:
 
 def test_expected_trouble_stays_what_it_is() -> None:
     with pytest.raises(StageError, match=r"^full\. Hint: free space\.$") as caught:
-        list(shared_out(refuse, range(2)))
+        list(share_out(refuse, range(2)))
     assert caught.value.status is Status.DISK
 
 
 DYING = """
 import os, signal, sys, time
-from base.processes import shared_out
+from base.processes import share_out
 
 def work(number):
     if number == 0:
@@ -84,7 +84,7 @@ def work(number):
     time.sleep(0.2)
     os.kill(os.getpid(), signal.SIGKILL)
 
-list(shared_out(work, range(int(sys.argv[1]), 12)))
+list(share_out(work, range(int(sys.argv[1]), 12)))
 """
 
 
@@ -97,8 +97,8 @@ def test_a_killed_worker_ends_it(first: int, ends: int) -> None:
 def test_ctrl_c_finds_every_worker_ready_for_it() -> None:
     """Even one that is a process just now says nothing of it; as nobody else hears of this one, it is a worker killed."""
     script = (
-        "import os, signal; from base.processes import shared_out;"
-        " os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGINT)); list(shared_out(abs, range(8)))"
+        "import os, signal; from base.processes import share_out;"
+        " os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGINT)); list(share_out(abs, range(8)))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ETL, timeout=30, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (-signal.SIGKILL, b"")
@@ -107,8 +107,8 @@ def test_ctrl_c_finds_every_worker_ready_for_it() -> None:
 def test_without_more_processes_it_works_in_this_one() -> None:
     """The kernel refuses the second; the first is not left waiting."""
     script = (
-        "import os; from base.processes import shared_out;"
-        " print({*shared_out(lambda _: os.getpid(), range(8), 4)} == {os.getpid()})"
+        "import os; from base.processes import share_out;"
+        " print({*share_out(lambda _: os.getpid(), range(8), 4)} == {os.getpid()})"
     )
     refuse = [need("strace"), "-f", "-qq", "-e", "trace=clone", "-e", "inject=clone:error=EAGAIN:when=2"]
     done = subprocess.run(

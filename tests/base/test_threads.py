@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from base.threads import side_by_side
+from base.threads import in_threads
 from kit.night import Night
 from kit.samples import line, report
 from kit.servers import ETL
@@ -28,7 +28,7 @@ def test_items_are_begun_in_order_and_a_lane_has_one_at_a_time() -> None:
         at_work.remove(lane)
         return item * item
 
-    assert sorted(side_by_side("ab", work, range(20))) == [number * number for number in range(20)]
+    assert sorted(in_threads("ab", work, range(20))) == [number * number for number in range(20)]
     assert all(abs(item - place) <= 3 for place, item in enumerate(begun))
 
 
@@ -42,7 +42,7 @@ def test_the_first_trouble_is_raised_and_leaves_the_rest() -> None:
             raise ValueError(item)
 
     with pytest.raises(ValueError, match="3"):
-        side_by_side("ab", work, range(100))
+        in_threads("ab", work, range(100))
     assert 4 <= len(begun) < 20
 
 
@@ -55,7 +55,7 @@ def test_a_failure_in_every_lane_begins_nothing_new() -> None:
         raise ValueError(item)
 
     with pytest.raises(ValueError, match=r"0|1"):
-        side_by_side("ab", work, range(10))
+        in_threads("ab", work, range(10))
     assert sorted(begun) == [0, 1]
 
 

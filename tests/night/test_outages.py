@@ -19,7 +19,7 @@ from kit.samples import line, report
 from kit.servers import ETL, OpenSSH, Postgres, wait_for
 from postgres import database
 from sftp import client, server, ssh
-from sftp.server import Changed, Remote, Source
+from sftp.server import Changed, Listed, Remote
 
 LINES = 120
 BIG = 200 << 20  # bytes: a transfer long enough to be hit in the middle
@@ -203,7 +203,7 @@ def test_a_listed_size_larger_than_the_file(night: Night) -> None:
     night.deliver("report_1.txt", b"short")
     server = Remote(settings(night))
     ((source,), _) = server.list()
-    *_, (_, outcome) = server.read([Source(source.name, 1 << 20, source.mtime)])
+    *_, (_, outcome) = server.read([Listed(source.name, 1 << 20, source.mtime)])
     assert isinstance(outcome, Changed)
     server.close()
 

@@ -10,7 +10,7 @@ from test_laws import ADDRESS, FIFTEEN, LINE, joined
 from kit.samples import line
 from parsing.columns import Visit, parse_line
 from parsing.fast_path import DOMAIN_LIMIT, LINE_LIMIT, LOCAL_LIMIT, Split, csv_row, is_plain, read_rest, split_lines
-from parsing.faults import error_row, reason
+from parsing.faults import error_row, rejection_of
 
 PLAINISH = st.builds(
     "{}@{}".format,
@@ -40,7 +40,7 @@ def same(line: bytes) -> None:
     if isinstance(visit, Visit):
         assert found == ([csv_row(visit) + b",%d\n" % NUMBER], [], [])
     else:
-        assert found == ([], [error_row(NUMBER, reason(visit), line)], [])
+        assert found == ([], [error_row(NUMBER, rejection_of(visit), line)], [])
 
 
 def forget() -> None:

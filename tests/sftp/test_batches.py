@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from base.processes import shared_out
+from base.processes import share_out
 from base.settings import Settings
 from base.time_limit import watchdog
 from base.trouble import StageError, Status
@@ -104,7 +104,7 @@ def is_cut(_: int) -> bool:
 
 def test_the_watchdog_watches_in_every_process() -> None:
     assert is_cut(0)
-    assert list(shared_out(is_cut, range(2), 2)) == [True, True]
+    assert list(share_out(is_cut, range(2), 2)) == [True, True]
 
 
 def deliver(night: Night) -> None:

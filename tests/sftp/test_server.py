@@ -26,7 +26,7 @@ from kit.night import Night
 from kit.samples import line, report
 from kit.servers import OpenSSH, wait_for
 from sftp.client import BLOCK, LARGEST_BLOCK
-from sftp.server import TOGETHER, Changed, Remote, Source
+from sftp.server import TOGETHER, Changed, Listed, Remote
 
 
 @pytest.fixture
@@ -56,11 +56,11 @@ def sftp_server(openssh: OpenSSH) -> int:
     return found[0]
 
 
-def listed(remote: Remote) -> list[Source]:
+def listed(remote: Remote) -> list[Listed]:
     return sorted(remote.list()[0])
 
 
-def pulled(remote: Remote, sources: list[Source]) -> dict[str, list[bytes | Changed | StageError]]:
+def pulled(remote: Remote, sources: list[Listed]) -> dict[str, list[bytes | Changed | StageError]]:
     """The blocks of every file, by its name; the order of the names is the order in which they came."""
     return {source.name: [block for _, block in pairs] for source, pairs in groupby(remote.read(sources), itemgetter(0))}
 
@@ -138,7 +138,7 @@ def test_what_cannot_be_deleted_stops_no_other(night: Night, remote: Remote) -> 
     night.deliver("report_1.txt", b"1")
     (folder := night.source / "report_0.txt").mkdir()
     found = folder.lstat()
-    stuck = Source(folder.name, found.st_size, int(found.st_mtime))
+    stuck = Listed(folder.name, found.st_size, int(found.st_mtime))
     outcomes = remote.delete([stuck, *listed(remote)])
     assert isinstance(outcomes.pop(stuck), StageError)
     assert list(outcomes.values()) == [True]

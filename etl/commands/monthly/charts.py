@@ -35,7 +35,7 @@ def lines_per_day(month: Monthly) -> Markup:
         of_days(axes, month)
         below(axes)
 
-    return drawn(draw, f"Lines per day in {month.month}")
+    return draw_svg(draw, f"Lines per day in {month.month}")
 
 
 def rejects_by_code(month: Monthly) -> Markup:
@@ -50,7 +50,7 @@ def rejects_by_code(month: Monthly) -> Markup:
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.set_xlabel("lines")
 
-    return drawn(draw, f"Rejected lines by code in {month.month}", left=0.29)
+    return draw_svg(draw, f"Rejected lines by code in {month.month}", left=0.29)
 
 
 def duration_per_day(month: Monthly) -> Markup:
@@ -67,7 +67,7 @@ def duration_per_day(month: Monthly) -> Markup:
         of_days(axes, month)
         below(axes)
 
-    return drawn(draw, f"Duration of the nights in {month.month}")
+    return draw_svg(draw, f"Duration of the nights in {month.month}")
 
 
 def numbers(days: Sequence[Day]) -> list[int]:
@@ -91,7 +91,7 @@ def below(axes: Axes) -> None:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0)
 
 
-def drawn(draw: Draw, title: str, left: float = 0.19) -> Markup:
+def draw_svg(draw: Draw, title: str, left: float = 0.19) -> Markup:
     """Return a chart as an SVG element that grows and shrinks with the page; the title is for who cannot see it."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": title}):  # ids of its own
         figure = Figure(figsize=SIZE)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from base.files import natural
+from base.files import natural_order
 from commands.monthly.month import Day, Monthly
 from parsing.faults import Code
 
@@ -68,7 +68,7 @@ def sheets_of(now: Monthly, before: Monthly) -> Iterator[Sheet]:
         "gaps",
         "Gaps in the consecutive numbers",
         ["missing", "came later"],
-        [(gap.name, "yes" if gap.came_later else "no") for gap in sorted(now.gaps, key=lambda gap: natural(gap.name))],
+        [(gap.name, "yes" if gap.came_later else "no") for gap in sorted(now.gaps, key=lambda gap: natural_order(gap.name))],
         "No number is missing.",
     )
     yield Sheet(
