@@ -1,10 +1,10 @@
 """Load every staged report into Postgres, one transaction each, and keep the visitors' counters right."""
 
 import logging
-from dataclasses import replace
 
 from psycopg2.extensions import cursor
 
+from base.fate import Fate
 from base.files import natural_order
 from base.progress import progress
 from base.run import Run
@@ -72,14 +72,14 @@ def load_safely(database: Database, staged: Staged, run: Run, settings: Settings
     """Load one report and return its status; what is wrong with it stops no other."""
     name = staged.report.name
     try:
-        outcome = database.run(load_report, staged, run, settings)
+        fate = database.run(load_report, staged, run, settings)
     except Outage:
         raise
     except StageError as error:
         log.error("%s: %s", name, error)
         return error.status
-    if outcome in ("refused", "quarantined"):
-        log.warning("%s is %s. Hint: errors, line 1 of that file, says why.", name, outcome)
+    if fate in (Fate.REFUSED, Fate.QUARANTINED):
+        log.warning("%s is %s. Hint: errors, line 1 of that file, says why.", name, fate)
         return Status.REFUSED
     return Status.DONE
 
@@ -100,8 +100,8 @@ def prepare(cursor: cursor, run: Run, settings: Settings) -> None:
     cursor.execute(query("load/basis_set"), wanted)
 
 
-def load_report(cursor: cursor, staged: Staged, run: Run, settings: Settings) -> str | None:
-    """Load one report and return its status, or None if an earlier run had committed it."""
+def load_report(cursor: cursor, staged: Staged, run: Run, settings: Settings) -> Fate | None:
+    """Load one report and return its fate, or None if an earlier run had committed it."""
     report, verdict, file_id = staged
     delivery, basis = ledger.look(cursor, verdict, file_id)
     if basis != (settings.as_of, settings.visit_event):
@@ -109,26 +109,21 @@ def load_report(cursor: cursor, staged: Staged, run: Run, settings: Settings) ->
     if delivery.known:
         return None
     insertion = Insertion(cursor, staged, settings)
-    if delivery.loaded:
-        verdict = replace(verdict, status="duplicate", rows_read=0)
-    else:
-        insertion.insert()
-        if insertion.is_too_faulty(settings.max_error_rate):
-            insertion.quarantine()
-            verdict = replace(verdict, status="quarantined")
+    fate = Fate.DUPLICATE if delivery.loaded else insertion.insert()
+    read = 0 if fate is Fate.DUPLICATE else verdict.rows_read
     counts = {
         "file_id": file_id,
-        "rows_read": verdict.rows_read,
+        "rows_read": read,
         "rows_loaded": insertion.loaded,
-        "rows_rejected": verdict.rows_read - insertion.loaded,
+        "rows_rejected": read - insertion.loaded,
         "visitors_new": insertion.visitors_new,
         "visitors_updated": insertion.visitors_updated,
     }
-    ledger.add_file(cursor, run, delivery, verdict, counts)
+    ledger.add_file(cursor, run, delivery, verdict, {"status": fate} | counts)
     if delivery.name_reused:
         log.warning("%s came before with another content. Hint: ask the sender which one counts; both are kept.", report.name)
-    log.info("%s %s %s", verdict.status, report.name, " ".join(f"{name}={count}" for name, count in counts.items()))
-    return verdict.status
+    log.info("%s %s %s", fate, report.name, " ".join(f"{name}={count}" for name, count in counts.items()))
+    return fate
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""Hold the nightly run together: take the locks, run the stages of etl.sh, enter how they ended.
+"""Hold the nightly run together: take the locks, run the stages, enter how they ended.
 
-etl.sh calls it and is called by it; the stages find the run's id in ETL_RUN_ID and the as-of date,
-which midnight may not change under them, in AS_OF.
+The stages find the run's id in ETL_RUN_ID. They find the as-of date in AS_OF, so that midnight does not change it.
 """
 
 import logging
@@ -21,10 +20,10 @@ log = logging.getLogger("etl.run")
 
 
 def main(settings: Settings, run: Run) -> int:
-    """Run etl.sh's stages and return their status, as a shell gives it: 128 + n if signal n killed them."""
+    """Run stages.sh and return their status, as a shell gives it: 128 + n if signal n killed them."""
     if url := settings.healthcheck_url:  # in its own time: the night does not wait for it
         threading.Thread(target=ping_start, args=(url, run), daemon=True).start()
-    command = ["bash", str(ROOT / "etl" / "etl.sh")]
+    command = ["bash", str(ROOT / "etl" / "stages.sh")]
     environment = os.environ | {RUN_ID: run.id, "AS_OF": str(settings.as_of)}
     # Only the lock file is inheritable; every other descriptor closes itself.
     with subprocess.Popen(command, env=environment, close_fds=False) as stages:

@@ -6,10 +6,11 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
 from typing import IO, NamedTuple
 
+from base.fate import Fate
 from base.files import whole_file
 from base.processes import share_out
 from base.progress import progress, progress_reader
@@ -17,7 +18,7 @@ from base.run import Run
 from base.settings import Settings
 from base.workdir import Report, Verdict, WorkDir, boot_id
 from parsing.columns import check_header
-from parsing.faults import Code, Fault, error_row, exceeds, rejection_of
+from parsing.faults import error_row, rejection_of
 from parsing.lines import BLOCK, Readable, read_blocks
 from parsing.split import split_lines
 from runtime.script import run_script
@@ -30,7 +31,7 @@ log = logging.getLogger("etl.transform")
 class Tally(NamedTuple):
     """What became of a report's records."""
 
-    status: str  # loaded, refused or quarantined
+    fate: Fate  # ACCEPTED or REFUSED
     read: int
     accepted: int
     error_rows: int  # the rejected, and one for a fault of the whole file
@@ -40,12 +41,11 @@ def main(settings: Settings, run: Run) -> None:
     """Stage every report that is not staged yet; faults are counted, not raised."""
     reports = [report for report in WorkDir(settings).reports() if report.verdict() is None]
     with progress("transform", sum(report.path.stat().st_size for report in reports)):
-        tallies = share_out(partial(stage_report, max_error_rate=settings.max_error_rate), reports)
-        for report, tally in zip(reports, tallies, strict=True):
-            log.info("staged %s status=%s read=%d accepted=%d error_rows=%d", report.name, *tally)
+        for report, tally in zip(reports, share_out(stage_report, reports), strict=True):
+            log.info("staged %s fate=%s read=%d accepted=%d error_rows=%d", report.name, *tally)
 
 
-def stage_report(report: Report, max_error_rate: float) -> Tally:
+def stage_report(report: Report) -> Tally:
     """Write the report's staged files and, last, the verdict that vouches for them."""
     report.staged("errors.csv").unlink(missing_ok=True)  # of an earlier report of that name
     with ExitStack() as stack:
@@ -53,7 +53,7 @@ def stage_report(report: Report, max_error_rate: float) -> Tally:
         statistics = stack.enter_context(whole_file(report.staged("statistics.csv")))
         rejects = Rejects(lambda: stack.enter_context(whole_file(report.staged("errors.csv"))))
         found = os.fstat(file.fileno())
-        tally = split_report(progress_reader(file), statistics, rejects, max_error_rate)
+        tally = split_report(progress_reader(file), statistics, rejects)
         while file.read(BLOCK):
             pass  # a file that is refused is not read to its end
     report.write_verdict(
@@ -63,7 +63,7 @@ def stage_report(report: Report, max_error_rate: float) -> Tally:
             bytes=found.st_size,
             mtime=int(found.st_mtime),
             pulled_at=found.st_ctime,
-            status=tally.status,
+            fate=tally.fate,
             rows_read=tally.read,
             rows_accepted=tally.accepted,
             error_rows=tally.error_rows,
@@ -73,18 +73,17 @@ def stage_report(report: Report, max_error_rate: float) -> Tally:
     return tally
 
 
-def split_report(file: Readable, statistics: IO[bytes], rejects: "Rejects", max_error_rate: float) -> Tally:
+def split_report(file: Readable, statistics: IO[bytes], rejects: "Rejects") -> Tally:
     """Write every record of ``file`` to one of the two files, in the form that COPY reads.
 
-    A file without the report's header is refused. One with a larger share of faulty lines than
-    ``max_error_rate`` (0 to 1) is quarantined: nothing of it is accepted.
+    A file without the report's header is refused: its lines are not read.
     """
     blocks = read_blocks(file)
     first = next(blocks, [b""])
     header = first.pop(0)
     if fault := check_header(header):
         rejects.add([error_row(1, rejection_of([fault]), header)])
-        return Tally("refused", 0, 0, 1)
+        return Tally(Fate.REFUSED, 0, 0, 1)
     read = accepted = 0
     number = 2
     sheet = Sheet(statistics)
@@ -95,12 +94,8 @@ def split_report(file: Readable, statistics: IO[bytes], rejects: "Rejects", max_
         accepted += len(rows)
         read += len(rows) + len(bad)
         number += len(lines)
-    if exceeds(read - accepted, read, max_error_rate):
-        sheet.clear()
-        rejects.add([error_row(1, rejection_of([Fault(Code.ERROR_RATE, value=f"{read - accepted} of {read}")]), header)])
-        return Tally("quarantined", read, 0, read - accepted + 1)
     sheet.flush()
-    return Tally("loaded", read, accepted, read - accepted)
+    return Tally(Fate.ACCEPTED, read, accepted, read - accepted)
 
 
 class Hashed:
@@ -152,12 +147,6 @@ class Sheet:
         self._rows.sort()
         self._file.writelines(self._rows)
         self._rows = []
-
-    def clear(self) -> None:
-        """Forget all rows, the written ones too."""
-        self._rows = []
-        self._file.seek(0)
-        self._file.truncate()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class Verdict:
     bytes: int
     mtime: int  # on the server, seconds since 1970
     pulled_at: float  # seconds since 1970
-    status: str  # loaded, refused or quarantined: what load will make of it, unless it is a duplicate
+    fate: str  # Fate.ACCEPTED or REFUSED
     rows_read: int
     rows_accepted: int  # rows staged for statistics
     error_rows: int  # rows staged for errors, a fault of the whole file included

@@ -14,6 +14,7 @@ from psycopg2.extensions import cursor
 
 from backup.zips import DAMAGE
 from base import settings as every_setting
+from base.fate import Fate
 from base.masking import printable
 from base.settings import Settings
 from base.trouble import Status
@@ -158,8 +159,8 @@ def fate(delivery: Delivery, number: int, received: Received, row: object, rejec
         (number == 1, "is the header."),
         (line is None, f"is not known: the report is neither in a zip in BACKUP_DIR nor in WORK_DIR{received.trouble}."),
         (not is_record(line or b""), "is blank: no record, and not counted."),
-        (delivery.status == "refused", "was not read: the whole report is refused, see its line 1."),
-        (delivery.status == "loaded", "is neither in statistics nor in errors: somebody has deleted it."),
+        (delivery.status == Fate.REFUSED, "was not read: the whole report is refused, see its line 1."),
+        (delivery.status == Fate.LOADED, "is neither in statistics nor in errors: somebody has deleted it."),
         (True, f"has no fault, but the whole report is {delivery.status}: see its line 1."),
     )
     return f"Line {number} " + next(sentence for holds, sentence in reasons if holds)

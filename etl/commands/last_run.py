@@ -2,6 +2,7 @@
 
 from rich.table import Table
 
+from base.fate import Fate
 from base.settings import Settings
 from commands.console import add_row, console, show, table
 from notices.digest import COUNTS, Loaded, gather
@@ -36,7 +37,7 @@ def main(settings: Settings) -> None:
     screen.print(f"Run {run_id}: {status}, {took}.")
     if loaded.files:
         show(screen, closing_table(loaded))
-    if not loaded.of_status("loaded"):
+    if not loaded.of_status(Fate.LOADED):
         screen.print("Nothing new: no report that was not loaded before.")
     for name in loaded.zips:
         screen.print(f"Zip: {settings.backup_dir / name}", soft_wrap=True)

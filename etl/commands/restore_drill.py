@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from tqdm import tqdm
 
 from backup.zips import flaws
+from base.fate import Fate
 from base.run import Run
 from base.settings import Settings
 from base.trouble import StageError, Status
@@ -60,12 +61,12 @@ def restore(zips: dict[str, list[Entry]], scratch: Settings, refused: list[Any])
     run = Run.current("restore_drill")
     for name, entries in tqdm(zips.items(), unit="zip", disable=None):
         with zipfile.ZipFile(scratch.backup_dir / name) as archive:
-            for entry in (entry for entry in entries if entry.status == "loaded"):
+            for entry in (entry for entry in entries if entry.status == Fate.LOADED):
                 report = work.report(entry.name)
                 with archive.open(entry.name) as member, report.path.open("wb") as file:
                     shutil.copyfileobj(member, file)
                 os.utime(report.path, (entry.mtime, entry.mtime))
-                stage_report(report, max_error_rate=1.0)
+                stage_report(report)
         if status := load_reports(work.reports(), run, scratch):
             raise StageError(status, f"{name} cannot be restored.", "the lines above say why.")
         for report in work.reports():

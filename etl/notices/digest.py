@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from psycopg2.extensions import cursor
 
+from base.fate import Fate
 from base.trouble import Status
 from notices.journal import Journal
 from postgres.database import one, rows
@@ -45,7 +46,7 @@ class Reject(NamedTuple):
 
 
 COUNTS = File._fields[2:7]
-STATUSES = ("loaded", "duplicate", "refused", "quarantined")
+FATES = (Fate.LOADED, Fate.DUPLICATE, Fate.REFUSED, Fate.QUARANTINED)
 
 
 class Loaded(NamedTuple):
@@ -124,7 +125,7 @@ class Digest:
     @property
     def files_by_status(self) -> dict[str, float]:
         """How many reports came to what end; deferred are those left on the server for the next run."""
-        known = {} if self.loaded is None else {status: self.loaded.of_status(status) for status in STATUSES}
+        known = {} if self.loaded is None else {status: self.loaded.of_status(status) for status in FATES}
         return known | ({"deferred": left} if (left := self.journal.facts.get("left")) is not None else {})
 
     @property
@@ -141,8 +142,8 @@ class Digest:
             return "done; Postgres could not be asked for the figures"
         if not self.loaded.files:
             return "nothing new" + (f"; {len(self.warnings)} warning(s)" if self.warnings else "")
-        bad = [f"{count} {status}" for status in ("refused", "quarantined") if (count := self.loaded.of_status(status))]
-        files = [f"{self.loaded.of_status('loaded')} of {len(self.loaded.files)} files loaded", *bad]
+        bad = [f"{count} {status}" for status in (Fate.REFUSED, Fate.QUARANTINED) if (count := self.loaded.of_status(status))]
+        files = [f"{self.loaded.of_status(Fate.LOADED)} of {len(self.loaded.files)} files loaded", *bad]
         lines = f"{self.loaded.total('rows_loaded'):,} of {self.loaded.total('rows_read'):,} lines"
         return ", ".join([*files, lines])
 

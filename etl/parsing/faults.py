@@ -71,11 +71,6 @@ def message(faults: Sequence[Fault]) -> str:
     return "; ".join(map(str, faults))
 
 
-def exceeds(rejected: int, read: int, max_error_rate: float) -> bool:
-    """Return whether the share of rejected lines is larger than MAX_ERROR_RATE, 0 to 1."""
-    return read > 0 and rejected / read > max_error_rate
-
-
 def codes(faults: Sequence[Fault]) -> list[Code]:
     """Return the distinct codes of a line, in column order."""
     return list(dict.fromkeys(fault.code for fault in faults))

@@ -1,21 +1,24 @@
 """The rows of one report on their way into the tables."""
 
 import os
+from itertools import islice
 from typing import IO, Any, NamedTuple
 
 import psycopg2
 from psycopg2 import errorcodes
 from psycopg2.extensions import cursor
 
+from base.fate import Fate
 from base.progress import progress_reader
 from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import Report, Verdict
-from parsing.faults import Code, Fault, error_row, exceeds, rejection_of
+from parsing.faults import Code, Fault, error_row, rejection_of
 from parsing.lines import read_lines
 from postgres.database import one, prepare_once, query, sentence
 
 COPY_BLOCK = 1 << 18  # bytes
+PIECE = 1 << 23  # bytes of staged lines that are tried together once Postgres has refused one of them
 # SQLSTATE classes of a refusal that is about the row: anything else is about the server or the program.
 ROW_CLASSES = (
     errorcodes.CLASS_DATA_EXCEPTION,
@@ -41,35 +44,67 @@ class Insertion:
         self.report, self.verdict, file_id = staged
         # How visits are counted.
         self.rule: dict[str, Any] = {"file_id": file_id, "as_of": settings.as_of, "visit_event": settings.visit_event}
-        self.rejected = self.loaded = self.visitors_new = self.visitors_updated = 0
+        self.max_error_rate = settings.max_error_rate
+        self.loaded = self.visitors_new = self.visitors_updated = 0
         self.refused: dict[int, Fault] = {}  # line number: Postgres's reason
 
-    def insert(self) -> None:
-        """Insert what is staged and count its visits, piece by piece if Postgres refuses a line.
+    def insert(self) -> Fate:
+        """Insert what is staged, count its visits, and return what becomes of the report.
 
-        Raise StageError if what is staged is not what the verdict says.
+        A report with a larger share of rejected lines than MAX_ERROR_RATE is quarantined: nothing of it but its faults
+        is kept. Raise StageError if what is staged is not what the verdict says.
         """
         self.insert_errors()
-        if self.verdict.rows_accepted:
-            with self.staged_lines() as lines:
-                try:
-                    self.loaded = self.copy_lines(lines, 0, size_of(lines))
-                    # The mails first: once a visitor is ours, another load may wait for it.
-                    self.count_visits(self.rule, prepare_once(self.cursor, "load/file_campaign"))
-                except psycopg2.Error as error:
-                    if not is_about_row(error):
-                        raise
-                    self.insert_pieces(lines)
-        if (self.loaded + len(self.refused), self.rejected) != (self.verdict.rows_accepted, self.verdict.error_rows):
+        if self.verdict.fate == Fate.REFUSED:
+            return Fate.REFUSED
+        rejected = self.verdict.rows_read - self.verdict.rows_accepted
+        if not self.is_too_much(rejected):
+            self.insert_visits()
+            rejected = self.verdict.rows_read - self.loaded
+            if not self.is_too_much(rejected):
+                return Fate.LOADED
+            self.take_back()
+        fault = Fault(Code.ERROR_RATE, value=f"{rejected} of {self.verdict.rows_read}")
+        self.add_errors({1: fault})
+        return Fate.QUARANTINED
+
+    def is_too_much(self, rejected: int) -> bool:
+        """Return whether so many rejected lines are a larger share of the report than MAX_ERROR_RATE."""
+        read = self.verdict.rows_read
+        return read > 0 and rejected / read > self.max_error_rate
+
+    def insert_visits(self) -> None:
+        """Insert the staged lines and count their visits, piece by piece if Postgres refuses a line."""
+        with self.staged_lines() as lines:
+            try:
+                self.loaded = self.copy_lines(lines, 0, size_of(lines))
+                # The mails first: once a visitor is ours, another load may wait for it.
+                self.count_visits(first=prepare_once(self.cursor, "load/file_campaign"))
+            except psycopg2.Error as error:
+                if not is_about_row(error):
+                    raise
+                self.take_back()
+                self.insert_pieces(lines)
+        if self.loaded + len(self.refused) != self.verdict.rows_accepted:
             raise self.damaged()
 
-    def insert_pieces(self, lines: IO[bytes]) -> None:
-        """Start over; insert the staged lines but for those that Postgres refuses, which go to errors."""
+    def take_back(self) -> None:
+        """Take back all but the rows for errors."""
         self.cursor.execute("rollback to savepoint report")
-        self.loaded = 0
+        self.loaded = self.visitors_new = self.visitors_updated = 0
         self.insert_errors()
-        self.insert_lines(lines, 0, size_of(lines))
-        self.keep_refused()
+        self.add_errors(self.refused)
+
+    def insert_pieces(self, lines: IO[bytes]) -> None:
+        """Insert the staged lines but for those that Postgres refuses, which go to errors."""
+        start, size = 0, size_of(lines)
+        while start < size:
+            lines.seek(start + PIECE)
+            lines.readline()
+            end = min(lines.tell(), size)
+            self.insert_piece(lines, start, end)
+            start = end
+        self.add_errors(self.refused)
         self.cursor.execute(prepare_once(self.cursor, "load/file_campaign"), self.rule)
         self.count_visitors_anew()
 
@@ -98,50 +133,30 @@ class Insertion:
                 self.cursor.copy_expert(query("load/errors_copy"), errors, COPY_BLOCK)
         except (FileNotFoundError, psycopg2.DataError):
             raise self.damaged() from None
-        self.rejected = self.cursor.rowcount
+        if self.cursor.rowcount != self.verdict.error_rows:
+            raise self.damaged()
 
-    def is_too_faulty(self, max_error_rate: float) -> bool:
-        """Return whether what Postgres refused is what makes the report exceed MAX_ERROR_RATE."""
-        read = self.verdict.rows_read
-        return self.verdict.status == "loaded" and exceeds(read - self.loaded, read, max_error_rate)
-
-    def quarantine(self) -> None:
-        """Keep nothing of the report but its faults."""
-        rejected = self.verdict.rows_read - self.loaded
-        self.cursor.execute("rollback to savepoint report")
-        self.loaded = self.visitors_new = self.visitors_updated = 0
-        self.insert_errors()
-        self.keep_refused()
-        fault = Fault(Code.ERROR_RATE, value=f"{rejected} of {self.verdict.rows_read}")
-        with self.report.path.open("rb") as file:
-            self.cursor.execute(query("load/errors_add"), error_row(1, rejection_of([fault]), next(read_lines(file))))
-
-    def insert_lines(self, lines: IO[bytes], start: int, end: int) -> None:
+    def insert_piece(self, lines: IO[bytes], start: int, end: int) -> None:
         """Insert the staged lines from byte ``start`` to ``end`` and count their visits.
 
-        What Postgres refuses is halved until the line is found. Such pieces have the negative file id
-        until their visits are counted, so that they are counted alone.
+        A piece that Postgres refuses is halved until the line is found.
         """
-        if start == end:
-            return
-        self.cursor.execute("savepoint lines")
+        self.cursor.execute("savepoint piece")
         try:
-            rule = self.rule | {"file_id": -self.rule["file_id"]}
-            self.cursor.execute(query("load/file_current"), rule)
             loaded = self.copy_lines(lines, start, end)
-            self.count_visits(rule)
-            self.cursor.execute(query("load/piece_counted"), self.rule)
-            self.cursor.execute("release savepoint lines")
+            self.count_visits(line_numbers(lines, start, end))
+            self.cursor.execute("release savepoint piece")
             self.loaded += loaded
         except psycopg2.Error as error:
             if not is_about_row(error):
                 raise
-            self.cursor.execute("rollback to savepoint lines; release savepoint lines")
+            self.cursor.execute("rollback to savepoint piece; release savepoint piece")
             if middle := middle_of(lines, start, end):
-                self.insert_lines(lines, start, middle)
-                self.insert_lines(lines, middle, end)
+                self.insert_piece(lines, start, middle)
+                self.insert_piece(lines, middle, end)
             else:
-                self.refused[line_number(lines, start)] = Fault(Code.LOAD_REFUSED, value=sentence(error))
+                (number,) = line_numbers(lines, start, end)
+                self.refused[number] = Fault(Code.LOAD_REFUSED, value=sentence(error))
 
     def copy_lines(self, lines: IO[bytes], start: int, end: int) -> int:
         """Copy staged lines into statistics and return how many they are."""
@@ -149,9 +164,10 @@ class Insertion:
         self.cursor.copy_expert(query("load/statistics_copy"), progress_reader(Span(lines, end)), COPY_BLOCK)
         return self.cursor.rowcount
 
-    def count_visits(self, rule: dict[str, Any], first: str = "") -> None:
-        """Count the visits of the file that the rule names, once the statement ``first`` is done."""
-        self.cursor.execute(first + prepare_once(self.cursor, "load/visitor_upsert"), rule)
+    def count_visits(self, line_numbers: list[int] | None = None, first: str = "") -> None:
+        """Count the visits of these lines of the report, None: of all, once the statement ``first`` is done."""
+        upsert = prepare_once(self.cursor, "load/visitor_upsert")
+        self.cursor.execute(first + upsert, self.rule | {"line_numbers": line_numbers})
         ((new, updated),) = self.cursor.fetchall()
         self.visitors_new += new
         self.visitors_updated += updated
@@ -161,12 +177,13 @@ class Insertion:
         (visitors,) = one(self.cursor, "load/visitors_of_file", self.rule)
         self.visitors_updated = visitors - self.visitors_new
 
-    def keep_refused(self) -> None:
-        """Enter the refused lines in errors, as they were received."""
-        self.cursor.execute(query("load/file_current"), self.rule)
+    def add_errors(self, faults: dict[int, Fault]) -> None:
+        """Add rows to errors for lines with these faults, by line number; each line as it was received."""
+        if not faults:
+            return
         with self.report.path.open("rb") as file:
-            for number, line in enumerate(read_lines(file), 1):
-                if fault := self.refused.get(number):
+            for number, line in enumerate(islice(read_lines(file), max(faults)), 1):
+                if fault := faults.get(number):
                     self.cursor.execute(query("load/errors_add"), error_row(number, rejection_of([fault]), line))
 
 
@@ -205,7 +222,7 @@ def size_of(file: IO[bytes]) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def line_number(lines: IO[bytes], start: int) -> int:
-    """Return the report's line number of the staged line that begins at byte ``start``."""
+def line_numbers(lines: IO[bytes], start: int, end: int) -> list[int]:
+    """Return the report's line numbers of the staged lines from byte ``start`` to ``end``, in their order."""
     lines.seek(start)
-    return int(lines.readline().rpartition(b",")[2])
+    return [int(line.rpartition(b",")[2]) for line in lines.read(end - start).splitlines()]

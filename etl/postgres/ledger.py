@@ -2,7 +2,7 @@
 
 import socket
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg2.extensions import cursor
 
@@ -70,8 +70,8 @@ def look(cursor: cursor, verdict: Verdict, file_id: int) -> tuple[Delivery, Basi
     return Delivery(known, loaded, name_reused), (as_of, visit_event)
 
 
-def add_file(cursor: cursor, run: Run, delivery: Delivery, verdict: Verdict, values: dict[str, int]) -> None:
-    """Enter the report and the sums of its errors; ``values`` are its file id and the row and visitor counts of load_file."""
+def add_file(cursor: cursor, run: Run, delivery: Delivery, verdict: Verdict, values: dict[str, Any]) -> None:
+    """Enter the report and the sums of its errors; ``values`` are its file id, fate, and row and visitor counts."""
     names = ["ledger/file_add", "load/file_rejects"] if verdict.error_rows or values["rows_rejected"] else ["ledger/file_add"]
     statements = "".join(prepare_once(cursor, name) for name in names)
     cursor.execute(statements, vars(verdict) | delivery._asdict() | {"run_id": run.id} | values)

@@ -1,4 +1,4 @@
--- Count the visits of file %(file_id)s into visitor.
+-- Count the visits of a file into visitor: of the lines that are named, or of all if none are.
 -- Reads statistics, writes visitor, returns how many addresses were new and how many updated.
 -- Not to be repeated for the same rows: it runs in the transaction that inserts them.
 with period as (  -- worked out once, not for every line
@@ -7,7 +7,7 @@ with period as (  -- worked out once, not for every line
 ), visits as (
     select email, visit_date(%(visit_event)s, fecha_envio, fecha_open, fecha_click) as visit
     from statistics
-    where file_id = %(file_id)s
+    where file_id = %(file_id)s and (%(line_numbers)s::integer[] is null or line_number = any(%(line_numbers)s::integer[]))
     order by email  -- as the rows lie: sorted at once, and then grouped without a hash table
 ), upserted as (
     insert into visitor as v

@@ -197,12 +197,12 @@ def test_history_of_a_report(past: Night) -> None:
         f"pulled: {len(OLD)} bytes, sha256 ",
         "loaded: 1 lines read, 1 loaded, 0 rejected, ",  # which of two reports brings a new address is chance
         f"archived: {first}",
-        "gone from the source",
+        "gone from the server",
         f"pulled: {len(VISITS)} bytes, sha256 ",
         "duplicate: 0 lines read, 0 loaded, 0 rejected, 0 visitors new, 0 updated; the name was known with another content; "
         f"same bytes as report_2.txt, loaded {today}",
         f"archived: {second}",
-        "gone from the source",
+        "gone from the server",
     ]
     assert re.search(".*".join(map(re.escape, parts)), re.sub(r" 2\d{7}T\d{6}Z-\d+", "", text)), text
 

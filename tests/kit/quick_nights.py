@@ -23,7 +23,7 @@ class QuickNights:
         self.database = database
         self.files = 0
 
-    def settings(self, as_of: date = date(2013, 2, 15), event: str = "envio") -> Settings:
+    def settings(self, as_of: date = date(2013, 2, 15), event: str = "envio", error_rate: float = 1.0) -> Settings:
         """The settings of a night."""
         return Settings(
             sftp_host="x",
@@ -33,6 +33,7 @@ class QuickNights:
             backup_dir=self.folder / "bckp",
             as_of=as_of,
             visit_event=event,
+            max_error_rate=error_rate,
             retry_seconds=0,
         )
 
@@ -48,7 +49,7 @@ class QuickNights:
 
     def load(self, files: list[bytes], as_of: date, event: str, error_rate: float = 1.0) -> None:
         """Stage and load the files, or just let the counters move."""
-        settings = self.settings(as_of, event)
+        settings = self.settings(as_of, event, error_rate)
         work = WorkDir(settings)
         run = Run("20130215T000200Z-1", "test")
         reports = []
@@ -56,7 +57,7 @@ class QuickNights:
             self.files += 1
             reports.append(work.report(f"report_{self.files}.txt"))
             reports[-1].path.write_bytes(content)
-            stage_report(reports[-1], error_rate)
+            stage_report(reports[-1])
         load_reports(reports, run, settings)
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:

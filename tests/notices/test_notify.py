@@ -109,7 +109,7 @@ def test_a_warning(told: Told) -> None:
     for expected in (
         "* load: report_3.txt is refused. Hint:",
         "* load: missing in the consecutive numbers: report_2.txt.",
-        "Files at the source:        2 = 2 pulled\n",
+        "Files on the server:        2 = 2 pulled\n",
         "Files decided on:           2 = 1 loaded, 0 duplicate, 1 refused, 0 quarantined\n",
         "Lines read:                 3 = 1 loaded + 2 rejected\n",
         "Visitors:                   1 new, 0 updated\n",
@@ -132,7 +132,7 @@ WARNING: 3 of 4 files loaded, 1 refused, 1,031 of 1,040 lines
 * load: report_11.txt is refused. Hint: errors, line 1 of that file, says why.
 * load: missing in the consecutive numbers: report_9.txt. Hint: ask the sender; each is named once.
 
-Files at the source:        4 = 4 pulled
+Files on the server:        4 = 4 pulled
 Files decided on:           4 = 3 loaded, 0 duplicate, 1 refused, 0 quarantined
 Lines read:                 1,040 = 1,031 loaded + 9 rejected
 Visitors:                   997 new, 31 updated
@@ -210,7 +210,7 @@ def test_postgres_gone(told: Told) -> None:
     assert "Left in the work directory: 1 files\n" in plain(told.mail.received[0])
     told.mail.received.clear()
     assert told.run(DATABASE_URL="postgresql://127.0.0.1:1/x").returncode == 12
-    assert "Files at the source:        1 = 0 pulled + 1 pulled before\n" in plain(told.mail.received[0])
+    assert "Files on the server:        1 = 0 pulled + 1 pulled before\n" in plain(told.mail.received[0])
     assert told.said()[0].startswith("*FAILED*: load: Postgres does not answer")
     assert told.switch.paths()[-1] == "/SECRET-PING/12"
     assert told.metrics["visitas_exit_status"] == 12

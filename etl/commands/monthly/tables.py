@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from base.fate import Fate
 from base.files import natural_order
 from commands.monthly.month import Day, Monthly
+from notices.digest import FATES
 from parsing.faults import Code
 
 SHOWN = Day._fields.index("rows_rejected") + 1  # columns of the table of days
@@ -85,7 +87,7 @@ def figures_of(month: Monthly) -> list[tuple[str, object]]:
     campaign, read, rejected = month.campaign, month.total("rows_read"), month.total("rows_rejected")
     return [
         ("files processed", month.total("files")),
-        *((f"files {status}", month.total(status)) for status in ("loaded", "duplicate", "refused", "quarantined")),
+        *((f"files {status}", month.total(status)) for status in FATES),
         ("lines processed", read),
         ("lines loaded", month.total("rows_loaded")),
         ("lines rejected", rejected),
@@ -122,7 +124,7 @@ def share(part: int, whole: int) -> Rate | None:
 
 def needs(month: Monthly) -> list[str]:
     """Return what a person should look at, in a few words each."""
-    refused, quarantined = month.total("refused"), month.total("quarantined")
+    refused, quarantined = month.total(Fate.REFUSED), month.total(Fate.QUARANTINED)
     open_gaps = [gap.name for gap in month.gaps if not gap.came_later]
     found = {
         f"nights that failed: {month.total('failed')}": month.failed,

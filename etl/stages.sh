@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# The stages of a run, in order; called by night.py. Every stage runs, whatever became of the one before.
+# The first failing stage's status is the run's; 3 (done, but a whole file was refused) only if none failed.
+set -u
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+status=0
+for stage in extract transform load archive; do
+    "$root/.venv/bin/python" "$root/etl/$stage.py" || {
+        code=$?
+        if [ "$code" -gt 128 ] && [ -n "${ETL_JOURNAL:-}" ]; then # the stage could not say so itself
+            printf '{"stage": "%s", "level": "ERROR", "message": "killed by signal %d"}\n' "$stage" $((code - 128)) >> "$ETL_JOURNAL"
+        fi
+        case $status in 0 | 3) status=$code ;; esac
+        [ "$code" -ne 130 ] || break # interrupted at the terminal
+    }
+done
+exit "$status"
