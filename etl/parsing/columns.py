@@ -4,7 +4,7 @@ import csv
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import date
+from datetime import datetime
 from functools import lru_cache
 from operator import call
 from typing import NamedTuple
@@ -18,8 +18,10 @@ BLANKS = " \t"
 BOM = b"\xef\xbb\xbf"
 NOTHING = ("", "-")
 NUMBER_LIMIT = 2**31 - 1  # Postgres integer
-DAY = re.compile(r"(\d\d)/(\d\d)/(\d{4})", re.ASCII)
-MINUTES = frozenset(f"{hour:02}:{minute:02}" for hour in range(24) for minute in range(60))
+MINUTE = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (\d\d):(\d\d)", re.ASCII)
+MINUTE_LENGTH = 16  # characters
+EMAIL_LIMIT = 320  # characters
+REMEMBERED = 1 << 14  # addresses, and dates, that are parsed once: most of a report's dates are the same few
 DIGITS = re.compile(r"0*(\d{1,10})", re.ASCII)
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -63,47 +65,47 @@ def parse_text(field: str) -> Value:
     return "" if field == "-" else field
 
 
-@lru_cache(maxsize=1 << 14)
 def parse_email(field: str) -> Value:
     """Return the normalized address in lower case. Asks no name server."""
-    if "@" not in field:
+    if "@" not in field or len(field) > EMAIL_LIMIT:
         return Code.EMAIL_INVALID  # the validator takes long to say so
+    return parse_address(field)
+
+
+@lru_cache(REMEMBERED)
+def parse_address(field: str) -> Value:
+    """Return what ``parse_email`` does for a field of at most EMAIL_LIMIT characters."""
     try:
-        return validate_email(field, check_deliverability=False).normalized.lower()
+        address = validate_email(field, check_deliverability=False).normalized
     except EmailNotValidError:
         return Code.EMAIL_INVALID
+    return unicodedata.normalize("NFC", address.lower())  # a lower-case letter may be composed where its capital is not
 
 
-@lru_cache(maxsize=1 << 14)
 def parse_date(field: str) -> Value:
     """Return ``dd/mm/yyyy HH:mm`` as ``yyyy-mm-dd HH:mm`` if there is such a minute."""
     if field in NOTHING:
         return ""
-    day, blank, minute = field[:10], field[10:11], field[11:]
-    if blank == " " and minute in MINUTES and (parsed := parse_day(day)):
-        return f"{parsed} {minute}"
-    return Code.DATE_INVALID
+    return parse_minute(field) if len(field) == MINUTE_LENGTH else Code.DATE_INVALID
 
 
-@lru_cache(maxsize=1 << 10)
-def parse_day(field: str) -> str | None:
-    """Return ``dd/mm/yyyy`` as ``yyyy-mm-dd``, or None if there is no such day."""
-    if not (match := DAY.fullmatch(field)):
-        return None
-    day, month, year = map(int, match.groups())
+@lru_cache(REMEMBERED)
+def parse_minute(field: str) -> Value:
+    """Return what ``parse_date`` does for a field of 16 characters."""
+    if not (match := MINUTE.fullmatch(field)):
+        return Code.DATE_INVALID
+    day, month, year, hour, minute = map(int, match.groups())
     try:
-        return date(year, month, day).isoformat()
+        return datetime(year, month, day, hour, minute).isoformat(" ", "minutes")  # noqa: DTZ001 - a report's dates have no zone
     except ValueError:
-        return None
+        return Code.DATE_INVALID
 
 
-@lru_cache(maxsize=1 << 14)
 def parse_required_date(field: str) -> Value:
     """Return a date that must be there."""
-    return parse_date.__wrapped__(field) or Code.DATE_MISSING
+    return parse_date(field) or Code.DATE_MISSING
 
 
-@lru_cache(maxsize=1 << 14)
 def parse_number(field: str) -> Value:
     """Return the digits without leading zeros, from 0 to 2147483647."""
     if field in NOTHING:
@@ -132,8 +134,6 @@ COLUMNS = (
     Column("Plataformas", "plataformas", parse_text),
 )
 PARSERS = [column.parse for column in COLUMNS]
-FORGETFUL = [getattr(parse, "__wrapped__", parse) for parse in PARSERS]
-SHORT = 512  # bytes of a line whose fields are worth remembering: longer ones would fill the memory
 CODES = frozenset(Code)
 
 
@@ -157,12 +157,12 @@ def parse_line(line: bytes) -> Visit | list[Fault]:
         return [Fault(Code.LAYOUT_COLUMNS, value=str(error))]
     if len(fields) != len(COLUMNS):
         return [Fault(Code.LAYOUT_COLUMNS, value=f"{len(fields)} fields")]
-    return parse_fields(fields, PARSERS if len(line) <= SHORT else FORGETFUL)
+    return parse_fields(fields)
 
 
-def parse_fields(fields: list[str], parsers: list[Parser]) -> Visit | list[Fault]:
+def parse_fields(fields: list[str]) -> Visit | list[Fault]:
     """Return fifteen fields as a Visit, or every fault found in them, in column order."""
-    values = list(map(call, parsers, fields))
+    values = list(map(call, PARSERS, fields))
     if CODES.isdisjoint(values):
         return Visit._make(values)
     columns = zip(COLUMNS, values, fields, strict=True)
