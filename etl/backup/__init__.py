@@ -1,1 +1,1 @@
-"""The backup: the zip, what is wrong with one, and the removal of files that are in one."""
+"""The backup zips: how they are written and checked, and how archived reports are cleared away."""

@@ -1,1 +1,1 @@
-"""What every other package may use: settings, trouble, whole files, the work directory, waiting, threads and processes."""
+"""What every package may use: settings, statuses, files, waiting, limits, masking, threads, processes."""

@@ -1,1 +1,1 @@
-"""What people ask and change: a module for each command, and the screen that all of them print on."""
+"""What people ask and set up: one module for each command, and what several commands print alike."""

@@ -1,1 +1,1 @@
-"""What people are told of a run, and how it reaches them: journal, digest, notices, channels, alerts and metrics."""
+"""What people are told about a run: the journal, the digest, and the channels that carry it."""

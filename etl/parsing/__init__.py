@@ -1,1 +1,1 @@
-"""Pure code from the bytes of a report to its visits or their faults: no file, no clock, no network."""
+"""From the bytes of a report to visits and faults: it opens no file, and asks no clock and no network."""

@@ -1,1 +1,1 @@
-"""The one door to the database: connections, statements, the load log, migrations and the rows of a report."""
+"""The one door to Postgres: the connection, the load log, the rows of a report, the migrations."""

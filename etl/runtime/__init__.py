@@ -1,1 +1,1 @@
-"""The life of a script: its command line, run lock, log and exit status."""
+"""The life of a script: command line, locks, log, exit status."""

@@ -1,1 +1,1 @@
-"""The one door to the SFTP server: the connection, many requests at once, and the files that lie there."""
+"""The one door to the SFTP server: the connection, the requests, the batches of files."""

@@ -1,5 +1,6 @@
 """The documents name everything that they must, and the tools say what they do."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from kit.servers import ETL, ROOT, execute
 from parsing.faults import Code
 
 README = (ROOT / "README.md").read_text()
+ENGINEERS = (ROOT / "etl" / "README.md").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = re.findall(r"^([a-z-]+):.*?## ", MAKEFILE, re.MULTILINE)
@@ -53,7 +55,21 @@ def test_every_target_is_explained_once() -> None:
     named = re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE)
     assert named == TARGETS
     assert len(set(named)) == len(named)
-    assert {*re.findall(r"`make ([a-z-]+)`", README)} <= set(named)
+    for readme in (README, ENGINEERS, *((ROOT / folder / "README.md").read_text() for folder in ("sql", "tests"))):
+        assert {*re.findall(r"`make ([a-z-]+)`", readme)} <= set(named)
+
+
+def test_the_readme_is_short_enough_to_be_read() -> None:
+    assert len(README.split()) <= 2_700
+
+
+def test_every_package_is_on_the_map_in_the_words_of_its_docstring() -> None:
+    """A package's docstring is its row in the map of etl/README.md."""
+    mapped = dict(re.findall(r"^\| `([\w/]+)/` \| \d+ \| (.*?) \|", ENGINEERS, re.MULTILINE))
+    packages = {
+        str(path.parent.relative_to(ETL)): ast.get_docstring(ast.parse(path.read_text())) for path in ETL.rglob("__init__.py")
+    }
+    assert packages == mapped
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -65,7 +81,7 @@ def test_scripts_explain_themselves(script: str) -> None:
 def test_requirements_have_a_reason() -> None:
     for requirements in ("requirements.txt", "sql/requirements.txt"):
         for name in re.findall(r"^([a-z0-9-]+)==", (ROOT / requirements).read_text(), re.MULTILINE):
-            assert re.search(rf"^\| {name} \|", README, re.MULTILINE), name
+            assert re.search(rf"^\| {name} \|", ENGINEERS, re.MULTILINE), name
 
 
 def test_every_table_view_and_column_has_a_comment(database: str) -> None:

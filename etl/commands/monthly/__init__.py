@@ -1,1 +1,1 @@
-"""The monthly report: its figures, its tables and its charts."""
+"""The monthly report: its figures, its tables, its charts."""
