@@ -4,10 +4,10 @@ from enum import StrEnum
 
 
 class Fate(StrEnum):
-    """What becomes of a report. Stored in load_file.status, but for ACCEPTED: add values, never rename one."""
+    """What becomes of a report. All but ACCEPTED are stored in load_file.status: add values, never rename one."""
 
-    ACCEPTED = "accepted"  # transform's word: a report. Load makes it one of the others
+    ACCEPTED = "accepted"  # transform's verdict: the file is a report. Load decides its fate
     LOADED = "loaded"
-    DUPLICATE = "duplicate"  # its bytes are loaded already
-    REFUSED = "refused"  # no report
-    QUARANTINED = "quarantined"  # too many rejected lines: nothing of it is loaded
+    DUPLICATE = "duplicate"  # the same bytes are loaded already
+    REFUSED = "refused"  # the file is no report: it has no valid header
+    QUARANTINED = "quarantined"  # too many records are rejected: nothing of the report is loaded

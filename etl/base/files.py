@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and what is asked of names and sizes."""
+"""Files that appear only when they are whole; the size of a file, and the order of file names."""
 
 import os
 import re
@@ -10,7 +10,10 @@ from typing import IO, Any
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file to write that gets its final name only if the block ends well."""
+    """Open a file for writing. The file gets its final name only if the block ends well.
+
+    Until then its name is ``.<name>.part``. An exception deletes it.
+    """
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
@@ -18,7 +21,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         part.rename(path)
     except BaseException as error:
         part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # a failed write does not say where
+        if isinstance(error, OSError) and error.filename is None:  # a failed write names no file
             error.filename = str(path)
         raise
 
@@ -33,7 +36,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def size_of(path: Path) -> int | None:
-    """Return the size of a file in bytes, or None if it is not there."""
+    """Return the size of a file in bytes, or None if there is no such file."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -41,5 +44,5 @@ def size_of(path: Path) -> int | None:
 
 
 def natural_order(name: str) -> list[Any]:
-    """Return the sort key that puts report_9 before report_10."""
+    """Return the sort key for natural order: report_9 comes before report_10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]

@@ -1,4 +1,4 @@
-"""Workers: processes that share the work of a script that would keep one processor busy, or wait, and leave the others idle."""
+"""Processes that share the work of a script, because one process alone keeps only one processor busy."""
 
 import ctypes
 import logging
@@ -15,28 +15,30 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 PR_SET_PDEATHSIG = 1  # from linux/prctl.h
-SHARES = 100  # that the items are handed out in: few enough for small items, many enough for all to end at the same time
+SHARES = 100  # parts of the items: few, so that small items cost little; many, so that all processes end at about the same time
 
-forked = get_context("fork")  # a fresh interpreter would take as long to start as a small night
-ended = forked.RawValue("b", 0)  # 1: begin no more items
-works: list[Callable[[Any], Any]] = []  # one in a worker: its copy of the work, which came with the fork, none elsewhere
+fork_context = get_context("fork")  # a fresh interpreter takes as long to start as a small night
+stop = fork_context.RawValue("b", 0)  # 1: begin no more items
+own_work: list[Callable[[Any], Any]] = []  # in a forked process: its copy of ``work``; elsewhere empty
 
 log = logging.getLogger("etl.processes")
 
 
 def share_out(work: Callable[[Item], Result], items: Sequence[Item], processes: int | None = None) -> Iterator[Result]:
-    """Yield what ``work`` makes of every item, in order, in so many processes; None: in one for each processor that we may use.
+    """Yield the result of ``work`` for every item, in the order of the items.
 
-    A process does one item at a time, with a copy of ``work`` of its own. An exception ends the work and is raised:
-    items that are begun are finished, the others are left. This process and its workers live and die together: what
-    kills one of them kills all.
+    ``processes`` is how many processes to use; None means one for each processor that this process may use. Each process
+    has its own copy of ``work`` and does one item at a time. For a single item or a single process, nothing is forked.
+
+    The first exception is raised here: items already begun are finished, no others are begun. If one process is killed,
+    all of them are killed, this process included.
     """
     count = min(len(items), processes or len(os.sched_getaffinity(0)))
     if count < 2:
         yield from map(work, items)
         return
-    ended.value = 0
-    with ProcessPoolExecutor(count, forked, begin, (work, os.getpid())) as pool:
+    stop.value = 0
+    with ProcessPoolExecutor(count, fork_context, prepare_process, (work, os.getpid())) as pool:
         try:
             if shares := submit_shares(pool, items):
                 for share in shares:
@@ -46,26 +48,26 @@ def share_out(work: Callable[[Item], Result], items: Sequence[Item], processes: 
         except BrokenProcessPool:
             os.kill(os.getpid(), signal.SIGKILL)
         finally:
-            ended.value = 1
+            stop.value = 1
 
 
 def submit_shares(pool: ProcessPoolExecutor, items: Sequence[Any]) -> list[Future[list[Any]]]:
-    """Have the pool's workers begin; return what will hold the results, nothing if the system gives no more processes."""
+    """Start the processes and return a future for each share, or nothing if the system allows no more processes."""
     size = len(items) // SHARES + 1
     try:
-        with ctrl_c_held_back():
-            # Not pool.map, which cancels what is left when one fails: a worker that is killed then hangs the pool.
+        with hold_back_ctrl_c():
+            # Not pool.map: it cancels the other shares when one fails, and a process killed after that hangs the pool.
             return [pool.submit(work_through, items[start : start + size]) for start in range(0, len(items), size)]
     except OSError as error:
-        for worker in active_children():
-            worker.kill()  # or those that it gave would wait for ever
-        log.warning("working in one process: %s. Hint: allow more of them.", error.strerror)
+        for process in active_children():
+            process.kill()  # the processes that did start would wait for ever
+        log.warning("working in one process: %s. Hint: allow this user more processes.", error.strerror)
         return []
 
 
 @contextmanager
-def ctrl_c_held_back() -> Iterator[None]:
-    """Have Ctrl-C wait, here and in the processes forked meanwhile, until these are ready for it."""
+def hold_back_ctrl_c() -> Iterator[None]:
+    """Hold back Ctrl-C during the block, here and in the processes that it forks, until each of these is prepared."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -73,23 +75,23 @@ def ctrl_c_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def begin(work: Callable[[Any], Any], parent: int) -> None:
-    """Make this process a worker, which dies with its parent."""
-    live_and_die_with(parent)
-    works.append(work)
+def prepare_process(work: Callable[[Any], Any], parent: int) -> None:
+    """Prepare a forked process: it keeps its copy of ``work``, and dies with its parent."""
+    die_with(parent)
+    own_work.append(work)
 
 
 def work_through(items: Sequence[Any]) -> list[Any]:
-    """Return what this worker's work makes of the items, as far as it is still wanted."""
-    (work,) = works
-    return [work(item) for item in items if not ended.value]
+    """Return this process's results for the items; begin no item after ``stop``."""
+    (work,) = own_work
+    return [work(item) for item in items if not stop.value]
 
 
-def live_and_die_with(parent: int) -> None:
-    """Have this process killed when its parent ends: an orphan would hold the run lock, and work beside the next run."""
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends: an orphan would hold the run lock and work beside the next run."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before it was asked for
+    if os.getppid() != parent:  # the parent ended before the line above
         os.kill(os.getpid(), signal.SIGKILL)
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all of them; the parent is the one to speak of it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches every process; only the parent reports it
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

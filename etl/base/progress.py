@@ -1,4 +1,4 @@
-"""The progress bar of this process and its workers: bytes, rate and remaining time on a terminal, nothing elsewhere."""
+"""The progress bar of a script and the processes that it forks: bytes, rate and remaining time, on a terminal only."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ from typing import IO, Any
 from tqdm import tqdm
 from tqdm.utils import CallbackIOWrapper
 
-tqdm.monitor_interval = 0  # no thread of its own: workers are forked, and threads do not go with them
+tqdm.monitor_interval = 0  # tqdm starts no thread: a fork does not copy threads
 
-bars: list[tuple["tqdm[Any]", "Synchronized[int]"]] = []  # each with the bytes that all processes have done
+bars: list[tuple["tqdm[Any]", "Synchronized[int]"]] = []  # one or none; the number is the bytes done by all processes
 
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[None]:
-    """Show how the block gets on with so many bytes."""
+    """Show a bar named ``what`` while the block works through ``total`` bytes."""
     with tqdm(desc=what, total=total, unit="B", unit_scale=True, disable=None, leave=False) as bar:
         if not bar.disable:
             bars.append((bar, Value("Q")))
@@ -27,14 +27,14 @@ def progress(what: str, total: int) -> Iterator[None]:
 
 
 def advance(done: int) -> None:
-    """Say that so many more bytes are done."""
+    """Move the bar forward by ``done`` bytes, if there is a bar."""
     for bar, so_far in bars:
         with so_far:
             so_far.value += done
             bar.n = so_far.value
-            bar.update(0)  # before another process shows more
+            bar.update(0)  # inside the lock, so that the bar never goes back
 
 
 def progress_reader(file: Any) -> IO[bytes]:
-    """Return the file, whose every ``read`` advances the bar."""
-    return CallbackIOWrapper(advance, file, "read")  # type: ignore[return-value]  # it passes on everything
+    """Return a wrapper of the file: every ``read`` moves the bar forward."""
+    return CallbackIOWrapper(advance, file, "read")  # type: ignore[return-value]  # the wrapper passes on every other call

@@ -1,4 +1,4 @@
-"""The settings of contract section 5: the one door to the environment."""
+"""The settings of contract section 5, and the one door to the environment."""
 
 import difflib
 import os
@@ -20,17 +20,18 @@ from pydantic_core import ErrorDetails
 from base.trouble import StageError, Status
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# A variable that begins with one of these, and is no setting, counts as a misspelt setting.
 PREFIXES = ("SFTP_", "SMTP_", "SLACK_", "MAIL_", "HEALTHCHECK_", "METRICS_", "REPORT_", "BACKUP_")
-ZONE = re.compile(r"(?!localtime$)[A-Za-z]+(/[\w+-]+)*")  # UTC-6, say, is west to Python and east to Postgres
-ALIKE = 0.85  # how alike a stranger's name must be to a setting's to count as misspelt, 0 to 1
+ZONE = re.compile(r"(?!localtime$)[A-Za-z]+(/[\w+-]+)*")  # no UTC-6: Python reads it as west, Postgres as east
+ALIKE = 0.85  # 0 to 1: a name as similar as this to a setting's name is a misspelt setting
 
 
 class DatabaseSettings(BaseModel):
-    """What is enough to reach Postgres. A field ``database_url`` is the variable ``DATABASE_URL``; empty means unset."""
+    """The settings needed to reach Postgres. The field ``database_url`` is the variable ``DATABASE_URL``; empty means unset."""
 
     model_config = ConfigDict(frozen=True, validate_default=True)
 
-    database_url: SecretStr = SecretStr("")  # libpq's own PG* fill in what it does not say
+    database_url: SecretStr = SecretStr("")  # libpq takes the rest from its own PG* variables
     retry_seconds: float = Field(300, ge=0)
 
     @field_validator("database_url")
@@ -38,19 +39,19 @@ class DatabaseSettings(BaseModel):
     def _libpq_address(cls, url: SecretStr) -> SecretStr:
         try:
             parts = parse_dsn(url.get_secret_value())
-            # A password with an unescaped @ or / ends up in these, and from there in messages.
+            # An unescaped @ or / in a password moves part of the password to these, and from there into messages.
             ports = parts.get("port", "").split(",")
             names = parts.get("host", "") + parts.get("dbname", "")
-            sound = "@" not in names and all(port.isdecimal() for port in ports if port)
+            valid = "@" not in names and all(port.isdecimal() for port in ports if port)
         except psycopg2.ProgrammingError:  # its message repeats the password
-            sound = False
-        if not sound:
+            valid = False
+        if not valid:
             raise ValueError("not a PostgreSQL URI or DSN, e.g. postgresql://user@host/db; escape @ and / in a password")
         return url
 
 
 class Settings(DatabaseSettings):
-    """Every setting of contract section 5."""
+    """All settings of contract section 5."""
 
     sftp_host: str
     sftp_user: str
@@ -67,7 +68,7 @@ class Settings(DatabaseSettings):
     log_dir: Path = Path("logs")
     visit_event: Literal["envio", "open", "click"] = "envio"
     timezone: str = "America/Mexico_City"
-    as_of: date = Field(default_factory=lambda given: datetime.now(tz.gettz(given.get("timezone"))).date())
+    as_of: date = Field(default_factory=lambda fields: datetime.now(tz.gettz(fields.get("timezone"))).date())
     max_error_rate: float = Field(1.0, ge=0, le=1)
     smtp_host: str | None = None
     smtp_port: int = Field(587, ge=1, le=65535)
@@ -88,7 +89,7 @@ class Settings(DatabaseSettings):
     @field_validator("sftp_key_file", "sftp_known_hosts", "work_dir", "backup_dir", "log_dir", "metrics_file")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
-        """Cron's working directory means nothing: a relative path starts at the repo root."""
+        """Return the absolute path. A relative path starts at the repo root, because cron's working directory means nothing."""
         try:
             return path and ROOT / path.expanduser()
         except RuntimeError as error:
@@ -106,10 +107,10 @@ class Settings(DatabaseSettings):
     def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
         try:
             parts = urlsplit(url.get_secret_value() if url else "http://localhost")
-            sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         except ValueError:
-            sound = False
-        if not sound:
+            valid = False
+        if not valid:
             raise ValueError("not an http address")
         return url
 
@@ -120,7 +121,7 @@ class Settings(DatabaseSettings):
         return self
 
     def now(self) -> datetime:
-        """Return the present moment in TIMEZONE."""
+        """Return the current time in TIMEZONE."""
         return datetime.now(tz.gettz(self.timezone))
 
 
@@ -128,20 +129,20 @@ Kind = TypeVar("Kind", bound=DatabaseSettings)
 
 
 def load(kind: type[Kind]) -> Kind:
-    """Return the settings of one kind, or raise StageError naming every problem at once.
+    """Return the settings of one kind, or raise StageError that names every problem at once.
 
-    They come from the environment and, for names that it lacks, from ``.env`` at the repo root
-    (ENV_FILE names another file).
+    A setting comes from the environment. If it is not there, it comes from the settings file: ``.env`` at the repo root,
+    or the file that ENV_FILE names.
     """
     env_file = read_env_file()
     for name, value in env_file.items():
-        os.environ.setdefault(name, value or "")  # libpq reads its PG* names there
-    problems = [stranger(name) for name in sorted(set(os.environ) - KNOWN) if is_misspelt(name)]
+        os.environ.setdefault(name, value or "")  # libpq reads its PG* variables there
+    problems = [describe_unknown(name) for name in sorted(set(os.environ) - KNOWN) if is_misspelt(name)]
     problems += [
         f"{name} is no setting" for name in sorted(set(env_file) - KNOWN) if not name.startswith("PG") and not is_misspelt(name)
     ]
     try:
-        settings = kind.model_validate(given(kind))
+        settings = kind.model_validate(read_environment(kind))
     except ValidationError as error:
         problems += [describe(detail) for detail in error.errors() if detail["type"] != "default_factory_not_called"]
     if problems:
@@ -153,56 +154,60 @@ def load(kind: type[Kind]) -> Kind:
     return settings
 
 
-def given(kind: type[DatabaseSettings]) -> dict[str, str]:
-    """Return the fields that the environment sets."""
+def read_environment(kind: type[DatabaseSettings]) -> dict[str, str]:
+    """Return the fields that the environment sets, as text by field name; an empty variable sets nothing."""
     return {field: value for field in kind.model_fields if (value := os.environ.get(field.upper()))}
 
 
 def load_sound() -> Settings:
-    """Return all settings that are sound, the others at their defaults: enough to tell people that they are not."""
+    """Return the settings, with the default for each invalid value: enough to tell people that settings are invalid."""
     with suppress(OSError):
         text = (ROOT / os.environ.get("ENV_FILE", ".env")).read_text(errors="replace")
         for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items():
             os.environ.setdefault(name, value or "")
-    values = dict.fromkeys(("sftp_host", "sftp_user"), "") | given(Settings)  # without the two there are no settings
+    values = dict.fromkeys(("sftp_host", "sftp_user"), "") | read_environment(Settings)  # these two have no default
     while True:
         try:
             return Settings.model_validate(values)
         except ValidationError as error:
-            unsound = {str(name) for detail in error.errors() for name in detail["loc"] or ("work_dir", "backup_dir")}
-            if not unsound & values.keys():
+            invalid = {str(name) for detail in error.errors() for name in detail["loc"] or ("work_dir", "backup_dir")}
+            if not invalid & values.keys():
                 raise
-            values = {name: value for name, value in values.items() if name not in unsound}
+            values = {name: value for name, value in values.items() if name not in invalid}
 
 
 def read_env_file() -> dict[str, str | None]:
-    """Return the names and values of the settings file; none if there is no file."""
+    """Return the names and values in the settings file; nothing if there is no file."""
     path = ROOT / os.environ.get("ENV_FILE", ".env")
     try:
         return dotenv_values(path, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
-        raise StageError(Status.SETTINGS, f"{path} cannot be read: {error}.", "it must be UTF-8 and yours.") from error
+        raise StageError(
+            Status.SETTINGS,
+            f"{path} cannot be read: {error}.",
+            "the file must be UTF-8, and this user must be allowed to read it.",
+        ) from error
 
 
 KNOWN = {name.upper() for name in Settings.model_fields}
-OF_CRON = {"MAILTO", "MAILFROM"}  # in the environment of its jobs; alike, but not ours
+OF_CRON = {"MAILTO", "MAILFROM"}  # set by cron for its jobs; similar to settings, but not settings
 
 
 def is_misspelt(name: str) -> bool:
-    """Return whether a name that is no setting looks as if it was meant to be one."""
+    """Return whether a name that is no setting looks like a misspelt setting."""
     if name in OF_CRON:
         return False
     return name.startswith(PREFIXES) or name.upper() in KNOWN or bool(difflib.get_close_matches(name, KNOWN, 1, ALIKE))
 
 
-def stranger(name: str) -> str:
-    """Return the complaint about a name that no setting has."""
-    alike = difflib.get_close_matches(name.upper(), KNOWN, 1)
-    return f"{name} is no setting" + (f" (did you mean {alike[0]}?)" if alike else "")
+def describe_unknown(name: str) -> str:
+    """Return the complaint about a name that is no setting, with the most similar setting."""
+    similar = difflib.get_close_matches(name.upper(), KNOWN, 1)
+    return f"{name} is no setting" + (f" (did you mean {similar[0]}?)" if similar else "")
 
 
 def describe(detail: ErrorDetails) -> str:
-    """Return pydantic's finding as ``NAME: what is wrong``; values stay unsaid, they may be secret."""
+    """Return pydantic's error as ``NAME: what is wrong``, without the value, which may be secret."""
     if not detail["loc"]:  # about several settings
         return detail["msg"].removeprefix("Value error, ")
     name = str(detail["loc"][0]).upper()

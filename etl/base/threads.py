@@ -1,4 +1,4 @@
-"""Threads that work through one list side by side, each with a connection of its connection."""
+"""Threads that work through one list of items, each with a connection of its own."""
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,22 +14,23 @@ Result = TypeVar("Result")
 def in_threads(
     connections: Sequence[Connection], work: Callable[[Connection, Item], Result], items: Iterable[Item]
 ) -> list[Result]:
-    """Return what ``work`` makes of the items, begun in their order; a thread has one item at a time.
+    """Return the results of ``work`` for all items, in any order.
 
-    An exception ends the work and is raised: items that are begun are finished, the others are left.
+    There is one thread for each connection. Items are begun in their order, and a thread does one item at a time.
+    The first exception is raised: items already begun are finished, no others are begun.
     """
-    coming = iter(list(items))  # every thread takes the next: a list's iterator gives an item to one thread only
-    ended = Event()
+    remaining = iter(list(items))  # shared: the iterator of a list gives each item to one thread only
+    stop = Event()
 
     def work_in_thread(connection: Connection) -> list[Result]:
         results = []
         try:
-            for item in coming:
-                if ended.is_set():
+            for item in remaining:
+                if stop.is_set():
                     break
                 results.append(work(connection, item))
         except BaseException:
-            ended.set()
+            stop.set()
             raise
         return results
 
@@ -37,4 +38,4 @@ def in_threads(
         try:
             return list(chain.from_iterable(pool.map(work_in_thread, connections)))
         finally:
-            ended.set()
+            stop.set()

@@ -1,4 +1,4 @@
-"""Time limits: a block that takes too long has its connection cut."""
+"""Time limits: when a block takes too long, its connection is cut."""
 
 import os
 import time
@@ -6,33 +6,33 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock, Thread
 
-TICK = 0.5  # seconds between two looks of the watchdog
+TICK = 0.5  # seconds between two looks of the guard
 
 Cut = Callable[[], object]  # breaks a connection
 
 
 class Guard(Thread):
-    """Looks after all blocks with a time limit: a thread for each costs more than the load of a small file."""
+    """The one thread that watches all blocks with a time limit: a thread for each block costs more than loading a small file."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self._lock = Lock()
-        self._blocks: dict[object, tuple[float, Cut]] = {}  # when it must have ended, and what ends it
+        self._blocks: dict[object, tuple[float, Cut]] = {}  # deadline on the monotonic clock, and what cuts the connection
 
     def add(self, block: object, deadline: float, cut: Cut) -> None:
-        """Look after a block from now on."""
+        """Watch a block from now on."""
         with self._lock:
             self._blocks[block] = deadline, cut
             if not self.is_alive():
                 self.start()
 
     def remove(self, block: object) -> None:
-        """Let a block be: it has ended."""
+        """Stop watching a block that has ended."""
         with self._lock:
             self._blocks.pop(block, None)
 
     def run(self) -> None:
-        """Cut what is late, each once and in a thread of its own: it may take its time, or fail."""
+        """Cut each late block once, in a thread of its own: a cut may take long, or fail."""
         while True:
             time.sleep(TICK)
             with self._lock:
@@ -43,12 +43,12 @@ class Guard(Thread):
 
 
 guard = Guard()
-os.register_at_fork(after_in_child=guard.__init__)  # type: ignore[misc]  # a thread does not go with a fork
+os.register_at_fork(after_in_child=guard.__init__)  # type: ignore[misc]  # a fork does not copy threads
 
 
 @contextmanager
 def watchdog(seconds: float, cut: Cut) -> Iterator[None]:
-    """Cut the connection that the block waits on if it takes longer than ``seconds``: the wait then ends in an error."""
+    """Call ``cut`` if the block takes longer than ``seconds``: the block's wait on its connection then ends in an error."""
     guard.add(block := object(), time.monotonic() + seconds, cut)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Outages: trouble that time may heal, and how long it is waited out."""
+"""Outages: trouble that may end by waiting, and how long to wait."""
 
 import logging
 
@@ -6,18 +6,20 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 
 from base.trouble import StageError
 
-LONGEST_PAUSE = 30  # seconds between two tries
-
+LONGEST_PAUSE = 30  # seconds between two attempts
 
 log = logging.getLogger("etl.outage")
 
 
 class Outage(StageError):
-    """A server that is not there now and may be in a moment. Everything else is never retried."""
+    """A server that does not answer now, but may answer soon. No other trouble is tried again."""
 
 
 def retrying(seconds: float) -> Retrying:
-    """Return attempts to iterate over: an Outage is tried again with back-off and jitter for ``seconds``."""
+    """Return the attempts to iterate over. An Outage leads to another attempt; after ``seconds`` the Outage is raised.
+
+    The pauses between attempts grow and are random.
+    """
     return Retrying(
         retry=retry_if_exception_type(Outage),
         stop=Patience(seconds),
@@ -28,14 +30,14 @@ def retrying(seconds: float) -> Retrying:
 
 
 class Patience:
-    """Stop when an outage has lasted for ``seconds``, counted from the first failure and not from the start of the work."""
+    """How long an outage may last: ``seconds``, counted from its first failure and not from the start of the work."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.since: float | None = None
 
     def __call__(self, state: RetryCallState) -> bool:
-        """Return whether to give up now rather than to try again after the pause."""
+        """Return whether to give up now, because the next pause would end too late."""
         now = state.outcome_timestamp
         assert now is not None
         self.since = self.since or now
@@ -43,7 +45,7 @@ class Patience:
 
 
 def announce(state: RetryCallState) -> None:
-    """Log what is waited for; INFO, since an outage that heals wakes nobody."""
+    """Log the outage and the pause, at INFO: an outage that ends must wake nobody."""
     assert state.outcome and state.next_action
     log.info(
         "waiting seconds=%.1f attempt=%d for=%r", state.next_action.sleep, state.attempt_number, str(state.outcome.exception())

@@ -1,4 +1,4 @@
-"""The work directory: what lies in it, and how a file gets a final name only when it is whole."""
+"""The work directory: the pulled reports, and the files staged from them."""
 
 import json
 import os
@@ -18,7 +18,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What transform found out about one report; written last, so it vouches for the staged files."""
+    """What transform says about one report. The verdict is written last, so it vouches for the other staged files."""
 
     name: str
     sha256: str  # lower-case hex
@@ -28,8 +28,8 @@ class Verdict:
     fate: str  # Fate.ACCEPTED or REFUSED
     rows_read: int
     rows_accepted: int  # rows staged for statistics
-    error_rows: int  # rows staged for errors, a fault of the whole file included
-    boot_id: str  # staged files are not synced: after a power cut they are made again
+    error_rows: int  # rows staged for errors; a fault of the whole file has a row too
+    boot_id: str  # staged files are not synced: a verdict from before a reboot is void
 
 
 class Report:
@@ -40,43 +40,43 @@ class Report:
         self.name = path.name
 
     def staged(self, kind: str) -> Path:
-        """Return the path of a staged file: ``statistics.csv``, ``errors.csv`` (if a line is rejected) or ``verdict.json``."""
+        """Return the path of a staged file; ``kind`` is statistics.csv, errors.csv (if it has rows) or verdict.json."""
         return self.path.parent / "staged" / f"{self.name}.{kind}"
 
     def staged_bytes(self) -> int:
-        """Return the size of what is staged for statistics; 0 if it is gone."""
+        """Return the size in bytes of the rows staged for statistics; 0 if they are gone."""
         path = self.staged("statistics.csv")
         return path.stat().st_size if path.exists() else 0
 
     def is_file_of(self, size: int, mtime: int) -> bool:
-        """Return whether the report is here, and is the file of so many bytes and that time (seconds since 1970)."""
+        """Return whether the report is here and has this size (bytes) and this time (seconds since 1970)."""
         try:
-            found = self.path.stat()
+            info = self.path.stat()
         except FileNotFoundError:
             return False
-        return (found.st_size, int(found.st_mtime)) == (size, mtime)
+        return (info.st_size, int(info.st_mtime)) == (size, mtime)
 
     def verdict(self) -> Verdict | None:
-        """Return what transform found, or None if the report, as it is now, is not staged."""
+        """Return transform's verdict, or None if the report, as it is now, has no verdict."""
         try:
             verdict = Verdict(**json.loads(self.staged("verdict.json").read_text()))
-        except (FileNotFoundError, ValueError, TypeError):  # none yet, torn by a power cut, or of another version
+        except (FileNotFoundError, ValueError, TypeError):  # no verdict yet, half-written at a power cut, or of another version
             return None
         fresh = self.is_file_of(verdict.bytes, verdict.mtime)
         return verdict if fresh and verdict.boot_id == boot_id() else None
 
     def write_verdict(self, verdict: Verdict) -> None:
-        """Declare the staged files whole."""
+        """Write the verdict: from now on the staged files count."""
         with whole_file(self.staged("verdict.json")) as file:
             file.write(json.dumps(vars(verdict)).encode())
 
     def remove_if(self, size: int, mtime: int) -> None:
-        """Remove the report, and what was staged from it, if it is that very file."""
+        """Remove the report and its staged files, but only if the report has this size and this time."""
         if self.is_file_of(size, mtime):
             self.remove()
 
     def remove(self) -> None:
-        """Remove the report and what was staged from it; the report last, so that nothing is forgotten."""
+        """Remove the staged files, then the report: while the report is there, the next run finds what is left."""
         for kind in ("verdict.json", "statistics.csv", "errors.csv"):
             self.staged(kind).unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
@@ -86,7 +86,7 @@ class WorkDir:
     """WORK_DIR, checked and ready for use."""
 
     def __init__(self, settings: Settings) -> None:
-        """Make the folder with mode 0700, or raise StageError if it is not this user's own."""
+        """Make the folder with mode 0700; raise StageError if it exists but is not this user's own."""
         self.root = settings.work_dir
         self._pattern = settings.report_pattern
         self.root.parent.mkdir(parents=True, exist_ok=True)
@@ -102,16 +102,16 @@ class WorkDir:
         return [Report(self.root / name) for name in sorted(report_names(self.root, self._pattern), key=natural_order)]
 
     def report(self, name: str) -> Report:
-        """Return the report of that name, which need not exist yet."""
+        """Return the report of that name; the file need not exist."""
         return Report(self.root / name)
 
     def left(self) -> list[str]:
-        """Return the names that the last extract saw on the server and left for the next run."""
+        """Return the names of the files that the last extract left on the server for the next run."""
         path = self.root / ".left"
         return path.read_text().splitlines() if path.exists() else []
 
     def leave(self, names: list[str]) -> None:
-        """Say what was left for the next run."""
+        """Remember the names of the files that extract leaves on the server for the next run."""
         if names:
             with whole_file(self.root / ".left") as file:
                 file.write("\n".join(names).encode())
@@ -128,20 +128,20 @@ def report_names(folder: Path, pattern: str) -> Iterator[str]:
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Raise StageError if the folder is a link, no folder, or another user's: its content could be forged."""
-    found = folder.lstat()
-    if stat.S_ISLNK(found.st_mode):
-        fault = "is a link"
-    elif not stat.S_ISDIR(found.st_mode):
-        fault = "is not a folder"
-    elif found.st_uid != os.geteuid():
-        fault = f"belongs to another user (id {found.st_uid})"
+    """Raise StageError if the folder is a link, no folder, or another user's: others could have forged its content."""
+    info = folder.lstat()
+    if stat.S_ISLNK(info.st_mode):
+        reason = "is a link"
+    elif not stat.S_ISDIR(info.st_mode):
+        reason = "is not a folder"
+    elif info.st_uid != os.geteuid():
+        reason = f"belongs to another user (id {info.st_uid})"
     else:
         return
-    raise StageError(Status.DISK, f"the work directory {folder} {fault}.", "remove it, or set WORK_DIR to another folder.")
+    raise StageError(Status.DISK, f"the work directory {folder} {reason}.", "remove it, or set WORK_DIR to another folder.")
 
 
 @cache
 def boot_id() -> str:
-    """Return the identity of this boot of the machine."""
+    """Return the id that the kernel gives to each boot of the machine."""
     return BOOT_ID.read_text().strip()

@@ -1,4 +1,4 @@
-"""The report as contract section 2 declares it: its columns, its header, and how a line is read."""
+"""The report of contract section 2: its columns, its header, and how a line is parsed."""
 
 import csv
 import re
@@ -16,7 +16,7 @@ from parsing.lines import LINE_LIMIT
 
 BLANKS = " \t"
 BOM = b"\xef\xbb\xbf"
-NOTHING = ("", "-")
+NOTHING = ("", "-")  # fields without a value
 NUMBER_LIMIT = 2**31 - 1  # Postgres integer
 MINUTE = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (\d\d):(\d\d)", re.ASCII)
 MINUTE_LENGTH = 16  # characters
@@ -27,21 +27,20 @@ CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 csv.field_size_limit(LINE_LIMIT)
 
-
-Value = str | Code  # what a field is stored as, the empty string as NULL; or why it cannot be
+Value = str | Code  # a field as it is stored, "" for NULL; or the code of its fault
 Parser = Callable[[str], Value]
 
 
 class Column(NamedTuple):
     """One column of the report, by position."""
 
-    header: str  # as the platform writes it; "" where any name will do
+    header: str  # as the sender writes it; "" if any name will do
     name: str  # in the statistics table
     parse: Parser
 
 
 class Visit(NamedTuple):
-    """One valid line. Values are in the form Postgres reads, dates as ISO; the empty string is stored as NULL."""
+    """One valid record. Values are text in the form that Postgres reads: dates as ISO, NULL as the empty string."""
 
     email: str
     jyv: str
@@ -61,14 +60,14 @@ class Visit(NamedTuple):
 
 
 def parse_text(field: str) -> Value:
-    """Return the field as it is."""
+    """Return the field as received; ``-`` as NULL."""
     return "" if field == "-" else field
 
 
 def parse_email(field: str) -> Value:
-    """Return the normalized address in lower case. Asks no name server."""
+    """Return the address normalized and in lower case, or EMAIL_INVALID. No name server is asked."""
     if "@" not in field or len(field) > EMAIL_LIMIT:
-        return Code.EMAIL_INVALID  # the validator takes long to say so
+        return Code.EMAIL_INVALID  # the validator would take long to find the same
     return parse_address(field)
 
 
@@ -83,7 +82,7 @@ def parse_address(field: str) -> Value:
 
 
 def parse_date(field: str) -> Value:
-    """Return ``dd/mm/yyyy HH:mm`` as ``yyyy-mm-dd HH:mm`` if there is such a minute."""
+    """Return ``dd/mm/yyyy HH:mm`` as ``yyyy-mm-dd HH:mm``, NOTHING as NULL, and DATE_INVALID if there is no such minute."""
     if field in NOTHING:
         return ""
     return parse_minute(field) if len(field) == MINUTE_LENGTH else Code.DATE_INVALID
@@ -102,12 +101,12 @@ def parse_minute(field: str) -> Value:
 
 
 def parse_required_date(field: str) -> Value:
-    """Return a date that must be there."""
+    """Return the date as parse_date does, but DATE_MISSING instead of NULL."""
     return parse_date(field) or Code.DATE_MISSING
 
 
 def parse_number(field: str) -> Value:
-    """Return the digits without leading zeros, from 0 to 2147483647."""
+    """Return a number from 0 to 2147483647 without leading zeros, NOTHING as NULL, all else as NUMBER_INVALID."""
     if field in NOTHING:
         return ""
     match = DIGITS.fullmatch(field)
@@ -138,10 +137,10 @@ CODES = frozenset(Code)
 
 
 def parse_line(line: bytes) -> Visit | list[Fault]:
-    """Return the line as a Visit, or every fault found in it, in column order. Never raises on data.
+    """Return the line as a Visit, or every fault of the line, in column order. Never raises on data.
 
-    ``line`` comes without its line end. A line that is no text, or does not split into fifteen
-    fields, has that one fault: its fields mean nothing.
+    ``line`` comes without its line end. A line that is too long, is no text, or has not fifteen fields has only that
+    fault, because its fields mean nothing.
     """
     if len(line) > LINE_LIMIT:
         return [Fault(Code.LAYOUT_COLUMNS, value=f"more than {LINE_LIMIT} bytes")]
@@ -161,29 +160,29 @@ def parse_line(line: bytes) -> Visit | list[Fault]:
 
 
 def parse_fields(fields: list[str]) -> Visit | list[Fault]:
-    """Return fifteen fields as a Visit, or every fault found in them, in column order."""
+    """Return fifteen fields as a Visit, or every fault of the fields, in column order."""
     values = list(map(call, PARSERS, fields))
     if CODES.isdisjoint(values):
         return Visit._make(values)
     columns = zip(COLUMNS, values, fields, strict=True)
     faults = [Fault(value, column.name, field) for column, value, field in columns if isinstance(value, Code)]
-    return faults or Visit._make(values)  # a text may read like a code
+    return faults or Visit._make(values)  # no fault: a text that reads like a code
 
 
 def split(text: str) -> list[str]:
-    """Return the fields of one CSV line without surrounding blanks, or raise csv.Error."""
+    """Return the fields of one CSV line without the blanks around them; raise csv.Error if the quoting is broken."""
     fields = next(csv.reader([text], strict=True), []) if '"' in text else text.split(",")
     return [field.strip(BLANKS) for field in fields]
 
 
 def is_record(line: bytes) -> bool:
-    """Return False for a line that is empty or holds only blanks; such a line is not counted."""
-    return len(line) > LINE_LIMIT or bool(line.strip(b" \t"))  # what lies behind the limit is unknown
+    """Return whether the line holds more than blanks. Lines of blanks are not counted."""
+    return len(line) > LINE_LIMIT or bool(line.strip(b" \t"))  # the line may go on behind the limit
 
 
-@lru_cache(maxsize=4)  # of any length
+@lru_cache(maxsize=4)  # few: a line 1 may be long
 def check_header(line: bytes) -> Fault | None:
-    """Return the fault of a first line that is not the report's header, or None if it is."""
+    """Return the fault of line 1, or None if line 1 is the report's header."""
     try:
         names = split(line.removeprefix(BOM).decode())
     except (UnicodeDecodeError, csv.Error) as error:
@@ -196,6 +195,6 @@ def check_header(line: bytes) -> Fault | None:
 
 
 def fold(name: str) -> str:
-    """Return a header's name without case, accents or surrounding blanks."""
+    """Return a column's name without case, accents and surrounding blanks, for comparison."""
     plain = unicodedata.normalize("NFKD", name.strip(BLANKS).casefold())
     return "".join(char for char in plain if not unicodedata.combining(char))

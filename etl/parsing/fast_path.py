@@ -1,15 +1,18 @@
-"""The fast path: what becomes of plain lines; every other line is left to the full path.
+"""The fast path: parse plain lines the short way, and leave every other line to the full path.
 
-Most lines of a report differ in their address only. So what stands behind the address is read by the
-full path (``records.parse_line``) when it is first seen, and remembered; what stands before the @ is
-compared with a pattern narrower than any validator's, and the domain is shown to the full path once.
-Every other line is left to the full path. Why the result is the same:
+Most lines of a report differ in the address only. The fast path reads such a line in three parts:
 
-- a plain address holds no comma, quote, blank or control character, so the fields behind it are
-  what they are behind any other plain address, and so are their faults;
-- whatever is remembered came from the full path.
+- What stands before the @ must match a pattern narrower than any validator's.
+- The domain is shown to the full path (``columns.parse_email``) once; the answer is remembered.
+- What stands behind the address is parsed by the full path (``columns.parse_line``) once; the result is remembered.
 
-tests/parsing/test_fast_path.py shows both on whatever Hypothesis thinks of.
+The result is that of the full path, for two reasons:
+
+- A plain address holds no comma, quote, blank or control character. So the fields behind the address, and their faults,
+  are the same behind every plain address.
+- Everything that is remembered came from the full path.
+
+tests/parsing/test_fast_path.py checks both on the lines that Hypothesis invents.
 """
 
 import csv
@@ -22,25 +25,25 @@ from parsing.columns import Visit, parse_email, parse_line
 from parsing.faults import Code, ErrorRow, Rejection, error_row, rejection_of
 
 PLAIN = re.compile(rb"[a-z0-9_-]++(?:\.[a-z0-9_-]++)*+").fullmatch  # what stands before the @ of an address
-LOCAL_LIMIT = 64  # bytes before the @; the pattern knows nothing of the lengths that standards allow
+LOCAL_LIMIT = 64  # bytes before the @ (RFC 5321); the pattern does not limit the length
 DOMAIN_LIMIT = 64  # bytes
-LINE_LIMIT = 320  # bytes of a line that is worth remembering
-REMEMBERED = 1 << 14  # domains, and what stands behind them and behind the @, at the most
-KNOWN_GOOD = b"a@example.com,"
+LINE_LIMIT = 320  # bytes: longer lines are not worth remembering
+REMEMBERED = 1 << 14  # entries at most, in each of the two caches
+KNOWN_GOOD = b"a@example.com,"  # a valid address, put before fields to be parsed
 
 Numbered = tuple[int, bytes]  # line number, line
 
 
 class Split(NamedTuple):
-    """What has become of some lines."""
+    """The result for some lines."""
 
-    rows: list[bytes]  # as COPY reads them into statistics, LF included
-    rejects: list[ErrorRow]
-    doubtful: list[Numbered]  # left to the full path
+    rows: list[bytes]  # for statistics, as COPY reads them, LF included
+    rejects: list[ErrorRow]  # for errors
+    doubtful: list[Numbered]  # lines left to the full path
 
 
 def split_lines(lines: Iterable[Numbered]) -> Split:
-    """Return what the plain lines give, and the lines that are not plain."""
+    """Return the rows of the plain lines, and the lines left to the full path."""
     rows, rejects, doubtful = split = Split([], [], [])
     for number, line in lines:
         local, _, rest = line.partition(b"@")
@@ -58,10 +61,10 @@ def split_lines(lines: Iterable[Numbered]) -> Split:
 
 @lru_cache(REMEMBERED)
 def read_rest(rest: bytes) -> bytes | Rejection | None:
-    """Return what stands behind the @ of a plain address as a row has it; or why it is rejected.
+    """Return what follows the @ of a plain address in the form of a row, or the Rejection of such a line.
 
-    None if its domain is not plain; or if it is not text: then the fault names a place, and that
-    depends on the address.
+    None leaves the line to the full path, because the domain is not plain or the line is no text. The fault of a line
+    that is no text names a position, and the position depends on the address.
     """
     domain, comma, tail = rest.partition(b",")
     if not comma or not is_plain(domain):
@@ -74,7 +77,7 @@ def read_rest(rest: bytes) -> bytes | Rejection | None:
 
 @lru_cache(REMEMBERED)
 def is_plain(domain: bytes) -> bool:
-    """Return whether addresses keep the domain as it is."""
+    """Return whether the domain is valid, and stands in a normalized address as received."""
     if len(domain) > DOMAIN_LIMIT or not domain.isascii():
         return False
     address = f"a@{domain.decode()}"
@@ -82,7 +85,7 @@ def is_plain(domain: bytes) -> bool:
 
 
 class Echo:
-    """What csv.writer writes to, so that it gives the line back."""
+    """A file for csv.writer: writerow returns what ``write`` returns, which is the line."""
 
     @staticmethod
     def write(line: str) -> str:
@@ -94,8 +97,8 @@ write_row = csv.writer(Echo(), lineterminator="").writerow
 
 
 def csv_row(values: Sequence[str]) -> bytes:
-    """Return values as COPY reads them: one CSV line without its end, the empty field as NULL."""
+    """Return the values as COPY reads them: one CSV line without a line end, in which an empty field is NULL."""
     row = ",".join(values)
-    if '"' in row or row.count(",") >= len(values):  # some value wants quotes
+    if '"' in row or row.count(",") >= len(values):  # a value needs quotes
         row = write_row(values)
     return row.encode()

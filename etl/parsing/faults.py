@@ -1,4 +1,4 @@
-"""Why a line, or a whole file, is rejected: the catalogue, and how a fault is worded."""
+"""The faults of a line or a whole file: the catalogue, and the words for each."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 from base.masking import mask, printable
 
-RAW_LIMIT = 1 << 16  # bytes of a rejected line that are kept
-VALUE_LIMIT = 80  # characters of a faulty value that a message repeats
-
+RAW_LIMIT = 1 << 16  # bytes: a rejected line is stored up to here
+VALUE_LIMIT = 80  # characters: a message repeats a faulty value up to here
 
 ErrorRow = tuple[int, str, str, str]  # line number, codes as Postgres writes an array, message, raw line
 
@@ -28,7 +27,7 @@ class Code(StrEnum):
 
     @property
     def meaning(self) -> str:
-        """One sentence for people, the same in messages and documents."""
+        """Return the code's meaning in words for people, the same in messages and documents."""
         return MEANINGS[self]
 
 
@@ -50,43 +49,43 @@ class Fault(NamedTuple):
 
     code: Code
     field: str = ""  # column at fault, "" for the whole line
-    value: str = ""  # as received; for a fault without a value, what was found instead
+    value: str = ""  # as received; a fault of the whole line has a detail instead: "14 fields"
 
     def __str__(self) -> str:
         """Return e.g. ``date-invalid: fecha_open: not an existing date ...: "31/02/2013 10:00"``."""
         field = f"{self.field}: " if self.field else ""
-        value = mask(printable(self.value[: 4 * VALUE_LIMIT]))[:VALUE_LIMIT]  # a mailbox may go on behind the cut
+        value = mask(printable(self.value[: 4 * VALUE_LIMIT]))[:VALUE_LIMIT]  # the last cut may split a mailbox
         return f"{self.code}: {field}{self.code.meaning}" + (f': "{value}"' if value else "")
 
 
 class Rejection(NamedTuple):
-    """Why a line is rejected, as the errors table has it."""
+    """Why a line is rejected, in the form of the table errors."""
 
-    codes: str  # as Postgres writes an array
+    codes: str  # as Postgres writes an array: {email-invalid,date-missing}
     message: str
 
 
 def message(faults: Sequence[Fault]) -> str:
-    """Return all faults of a line as one line of text, in column order."""
+    """Return all faults of a line as one line of text, in the order of the faults."""
     return "; ".join(map(str, faults))
 
 
 def codes(faults: Sequence[Fault]) -> list[Code]:
-    """Return the distinct codes of a line, in column order."""
+    """Return the distinct codes of a line's faults, in the order of the faults."""
     return list(dict.fromkeys(fault.code for fault in faults))
 
 
 def rejection_of(faults: Sequence[Fault]) -> Rejection:
-    """Return why a line with such faults is rejected."""
+    """Return the Rejection of a line that has these faults."""
     return Rejection("{" + ",".join(codes(faults)) + "}", message(faults))
 
 
 def error_row(number: int, rejection: Rejection, line: bytes) -> ErrorRow:
-    """Return the row of the errors table for one rejected line, less its file."""
+    """Return a rejected line's row for the table errors, without the file's id."""
     return number, *rejection, storable(line)
 
 
 def storable(line: bytes) -> str:
-    """Return the line as text that Postgres can keep: NUL and bad bytes escaped, cut at 64 KiB."""
+    """Return the line as text that Postgres can store: NUL and bytes that are not UTF-8 are escaped; cut at 64 KiB."""
     text = line[:RAW_LIMIT].decode(errors="backslashreplace").replace("\0", r"\x00")
     return text.encode()[:RAW_LIMIT].decode(errors="ignore")
