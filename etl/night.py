@@ -1,4 +1,4 @@
-"""Hold the nightly run together: take the locks, run the stages, enter how they ended.
+"""Run the night: take the locks, run the stages, enter in the load log how they ended.
 
 The stages find the run's id in ETL_RUN_ID. They find the as-of date in AS_OF, so that midnight does not change it.
 """
@@ -20,22 +20,22 @@ log = logging.getLogger("etl.run")
 
 
 def main(settings: Settings, run: Run) -> int:
-    """Run stages.sh and return their status, as a shell gives it: 128 + n if signal n killed them."""
-    if url := settings.healthcheck_url:  # in its own time: the night does not wait for it
+    """Run stages.sh and return its exit status, or 128 + n if signal n killed it, as a shell does."""
+    if url := settings.healthcheck_url:  # in a thread: the night does not wait for the ping
         threading.Thread(target=ping_start, args=(url, run), daemon=True).start()
     command = ["bash", str(ROOT / "etl" / "stages.sh")]
     environment = os.environ | {RUN_ID: run.id, "AS_OF": str(settings.as_of)}
-    # Only the lock file is inheritable; every other descriptor closes itself.
+    # The stages inherit the lock file only: every other descriptor closes itself.
     with subprocess.Popen(command, env=environment, close_fds=False) as stages:
         while True:
-            with suppress(KeyboardInterrupt):  # the terminal tells the stages too
+            with suppress(KeyboardInterrupt):  # the stages get Ctrl-C too, and end
                 status = stages.wait()
                 return 128 - status if status < 0 else status
 
 
 def ping_start(url: SecretStr, run: Run) -> None:
-    """Tell the dead-man's switch that the run begins."""
-    from notices import channels  # noqa: PLC0415 - only who wants it waits for its import
+    """Tell the dead-man's switch that the run begins; if that fails, log a warning."""
+    from notices import channels  # noqa: PLC0415 - slow to import: only for a night that pings
 
     for name, why in channels.tell({"dead-man's switch": partial(channels.ping, url, "start", run.id)}).items():
         if why:

@@ -1,4 +1,4 @@
-"""Stage every pulled report: validate each line and split the file into statistics and errors."""
+"""Stage every pulled report: validate each line, and write the rows for statistics and for errors."""
 
 import csv
 import hashlib
@@ -34,7 +34,7 @@ class Tally(NamedTuple):
     fate: Fate  # ACCEPTED or REFUSED
     read: int
     accepted: int
-    error_rows: int  # the rejected, and one for a fault of the whole file
+    error_rows: int  # rejected records, and one row for a fault of the whole file
 
 
 def main(settings: Settings, run: Run) -> None:
@@ -47,22 +47,22 @@ def main(settings: Settings, run: Run) -> None:
 
 def stage_report(report: Report) -> Tally:
     """Write the report's staged files and, last, the verdict that vouches for them."""
-    report.staged("errors.csv").unlink(missing_ok=True)  # of an earlier report of that name
+    report.staged("errors.csv").unlink(missing_ok=True)  # of an earlier report with this name
     with ExitStack() as stack:
-        file = Hashed(stack.enter_context(report.path.open("rb")))
+        file = HashingFile(stack.enter_context(report.path.open("rb")))
         statistics = stack.enter_context(whole_file(report.staged("statistics.csv")))
         rejects = Rejects(lambda: stack.enter_context(whole_file(report.staged("errors.csv"))))
-        found = os.fstat(file.fileno())
+        info = os.fstat(file.fileno())
         tally = split_report(progress_reader(file), statistics, rejects)
         while file.read(BLOCK):
-            pass  # a file that is refused is not read to its end
+            pass  # hash the rest of a refused file too
     report.write_verdict(
         Verdict(
             name=report.name,
             sha256=file.sha256.hexdigest(),
-            bytes=found.st_size,
-            mtime=int(found.st_mtime),
-            pulled_at=found.st_ctime,
+            bytes=info.st_size,
+            mtime=int(info.st_mtime),
+            pulled_at=info.st_ctime,
             fate=tally.fate,
             rows_read=tally.read,
             rows_accepted=tally.accepted,
@@ -74,9 +74,9 @@ def stage_report(report: Report) -> Tally:
 
 
 def split_report(file: Readable, statistics: IO[bytes], rejects: "Rejects") -> Tally:
-    """Write every record of ``file`` to one of the two files, in the form that COPY reads.
+    """Write a row for every record of ``file``, to ``statistics`` or to ``rejects``, in the form that COPY reads.
 
-    A file without the report's header is refused: its lines are not read.
+    A file without the report's header is refused: its records are not read.
     """
     blocks = read_blocks(file)
     first = next(blocks, [b""])
@@ -88,18 +88,18 @@ def split_report(file: Readable, statistics: IO[bytes], rejects: "Rejects") -> T
     number = 2
     sheet = Sheet(statistics)
     for lines in chain([first], blocks):
-        rows, bad = split_lines(lines, number)
+        rows, error_rows = split_lines(lines, number)
         sheet.add(rows)
-        rejects.add(bad)
+        rejects.add(error_rows)
         accepted += len(rows)
-        read += len(rows) + len(bad)
+        read += len(rows) + len(error_rows)
         number += len(lines)
     sheet.flush()
     return Tally(Fate.ACCEPTED, read, accepted, read - accepted)
 
 
-class Hashed:
-    """An open file that is hashed as it is read."""
+class HashingFile:
+    """An open file that hashes what is read from it."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.fileno = file.fileno
@@ -107,14 +107,14 @@ class Hashed:
         self.sha256 = hashlib.sha256()
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes, none at the end."""
+        """Return up to ``size`` bytes; none at the end."""
         block = self._read(size)
         self.sha256.update(block)
         return block
 
 
 class Rejects:
-    """The rows for errors, as COPY reads them; their file is made with the first of them."""
+    """The rows for errors, as COPY reads them. The first row makes the file: without rows there is no file."""
 
     def __init__(self, make: Callable[[], IO[bytes]]) -> None:
         self._make = make
@@ -125,25 +125,25 @@ class Rejects:
         return self._make()
 
     def write(self, row: str) -> None:
-        """Write a row; what csv.writer calls."""
+        """Write a row; csv.writer calls this."""
         self._file.write(row.encode())
 
 
 class Sheet:
-    """The rows for statistics, written in order of address, many at a time: its index fills faster that way."""
+    """The rows for statistics, written in portions sorted by address: so the index of statistics fills faster."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._rows: list[bytes] = []
 
     def add(self, rows: list[bytes]) -> None:
-        """Take rows; write what there is if it is enough."""
+        """Take rows; write all rows taken once there are SORTED_ROWS."""
         self._rows += rows
         if len(self._rows) >= SORTED_ROWS:
             self.flush()
 
     def flush(self) -> None:
-        """Write all rows taken so far."""
+        """Write the rows taken since the last flush, sorted."""
         self._rows.sort()
         self._file.writelines(self._rows)
         self._rows = []

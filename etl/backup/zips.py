@@ -1,4 +1,4 @@
-"""The backup zips of contract section 8: how one is written, and what is wrong with one."""
+"""The backup zips of contract section 8: how a zip is written, and which flaws a zip has."""
 
 import hashlib
 import json
@@ -14,8 +14,8 @@ from base.progress import advance, progress_reader
 from base.workdir import Report
 from postgres.ledger import Entry
 
-# What zipfile raises for flipped bits, depending on where they are: RuntimeError where they say encrypted or name an
-# unknown compression, OSError where they point outside of the file. Without either, tests/backup/test_zips.py fails.
+# What zipfile raises for flipped bits. RuntimeError: the bits say "encrypted", or name an unknown compression.
+# OSError: the bits point outside of the file. Without one of the two, tests/backup/test_zips.py fails.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError)
 MANIFEST = "manifest.json"
 BLOCK = 1 << 18  # bytes
@@ -23,7 +23,7 @@ ZIP_NAME = "visitas_%Y-%m-%d_%H%M%S.zip"
 
 
 def write_zip(file: IO[bytes], reports: dict[Entry, Report]) -> None:
-    """Write the reports and their manifest as a zip that is on the disk when this returns."""
+    """Write the reports and their manifest as a zip, and sync the zip to the disk."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
         for report in reports.values():
             member = zipfile.ZipInfo.from_file(report.path, report.name, strict_timestamps=False)
@@ -36,13 +36,13 @@ def write_zip(file: IO[bytes], reports: dict[Entry, Report]) -> None:
 
 
 def flaws(path: Path, entries: list[Entry]) -> Iterator[str]:
-    """Read a zip from the disk and yield what is not as the load log's entries say; nothing if it is a good backup."""
+    """Read a zip back and yield every difference from the load log's entries; a good backup yields nothing."""
     try:
         with path.open("rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # the disk, not the memory
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # read from the disk, not from memory
             with zipfile.ZipFile(file) as archive:
                 if json.loads(archive.read(MANIFEST)) != [entry.manifest() for entry in entries]:
-                    yield f"{path.name}: its manifest is not what the load log says"
+                    yield f"{path.name}: its manifest differs from the load log"
                 for name in set(archive.namelist()) - {MANIFEST} - {entry.name for entry in entries}:
                     yield f"{path.name}: {name} is not in the load log"
                 for entry in entries:
@@ -55,12 +55,12 @@ def flaws(path: Path, entries: list[Entry]) -> Iterator[str]:
 
 
 def member_flaws(archive: zipfile.ZipFile, path: Path, entry: Entry) -> Iterator[str]:
-    """Yield what is wrong with one report in a zip."""
+    """Yield the flaw of one report in a zip, if it has a flaw."""
     try:
         with archive.open(entry.name) as member:
             sha256 = hashlib.file_digest(member, "sha256").hexdigest()  # type: ignore[arg-type]  # reads like a file
         if sha256 != entry.sha256:
-            yield f"{path.name}: {entry.name} has other bytes than were loaded"
+            yield f"{path.name}: {entry.name} has another SHA-256 than the load log says"
     except KeyError:
         yield f"{path.name}: {entry.name} is missing"
     except DAMAGE as error:

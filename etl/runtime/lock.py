@@ -1,4 +1,4 @@
-"""The run lock: one run at a time, on this host and on every other that loads the same database."""
+"""The run locks: one run at a time on this host, and one at a time for each database."""
 
 import fcntl
 import logging
@@ -20,42 +20,42 @@ log = logging.getLogger("etl.lock")
 
 @dataclass
 class Hold:
-    """A run that holds both locks."""
+    """The locks that a run holds, and how the run ends."""
 
-    exit_status: int = Status.BUG  # what the load log will say; set it before leaving
+    exit_status: int = Status.BUG  # entered in the load log at the end; set this inside the block
 
 
 @contextmanager
 def hold_locks(settings: Settings, run: Run) -> Iterator[Hold]:
-    """Keep every other run out, on this host by a file lock and on others by an advisory lock in Postgres.
+    """Keep out other runs during the block, or raise StageError if another run holds a lock.
 
-    Without Postgres the run goes on: each of load's transactions is safe on its own, and load is
-    the one to wait for Postgres and to say that it is missing.
+    A file lock keeps out runs on this host. An advisory lock in Postgres keeps out runs on other hosts. If Postgres cannot
+    be reached, the run goes on: every transaction of load is safe on its own, and load waits for Postgres and reports it.
     """
     database = Database(settings)
-    with locked(WorkDir(settings).root / ".lock", run):
-        enter(database, run, settings)
+    with hold_file(WorkDir(settings).root / ".lock", run):
+        enter_start(database, run, settings)
         hold = Hold()
         try:
             yield hold
         finally:
-            leave(run, settings, hold.exit_status)
+            enter_end(run, settings, hold.exit_status)
             database.close()
 
 
 @contextmanager
-def locked(path: Path, run: Run) -> Iterator[None]:
-    """Hold the lock file; raise StageError if another process does.
+def hold_file(path: Path, run: Run) -> Iterator[None]:
+    """Hold the lock file during the block; raise StageError if another process holds it.
 
-    The system frees it when its last holder dies. Children may inherit it, so that an orphaned
-    stage still keeps others out.
+    Child processes inherit the lock, so an orphaned stage still keeps out other runs. The system frees the lock when
+    its last holder ends.
     """
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise busy(file.read().strip()) from None
+            raise lock_trouble(file.read().strip()) from None
         file.truncate(0)
         file.write(f"run {run.id}")
         file.flush()
@@ -63,26 +63,27 @@ def locked(path: Path, run: Run) -> Iterator[None]:
         yield
 
 
-def enter(database: Database, run: Run, settings: Settings) -> None:
-    """Take the advisory lock for as long as the connection lives and enter the run in the load log."""
+def enter_start(database: Database, run: Run, settings: Settings) -> None:
+    """Take the advisory lock, which the connection holds until it closes, and enter the run in the load log."""
     try:
         with database.transaction() as cursor:
             holder = ledger.lock(cursor)
             if holder is None:
                 for crashed in ledger.mark_crashed(cursor):
-                    log.warning("run %s ended without a word; what it left undone is done now", crashed)
+                    log.warning("run %s ended without a word; this run finishes its work", crashed)
                 ledger.open_run(cursor, run, settings)
     except StageError as error:
-        log.info("going on without the load log's lock: %s", error)
+        log.info("going on without the lock in Postgres: %s", error)
         return
     if holder is not None:
-        raise busy(holder)
+        raise lock_trouble(holder)
 
 
-def leave(run: Run, settings: Settings, exit_status: int) -> None:
-    """Enter in the load log how the run ended, if Postgres is there; it may be the first that it hears of the run.
+def enter_end(run: Run, settings: Settings, exit_status: int) -> None:
+    """Enter in the load log how the run ended, if Postgres can be reached.
 
-    The connection is a new one: the old one may have died with a restart of the server.
+    The run is entered too, because Postgres may have been away at the start. The connection is new, because a restart of
+    Postgres may have ended the old connection.
     """
     database = Database(settings)
     try:
@@ -94,8 +95,8 @@ def leave(run: Run, settings: Settings, exit_status: int) -> None:
     database.close()
 
 
-def busy(holder: str) -> StageError:
-    """Return the trouble of a lock that somebody else holds."""
+def lock_trouble(holder: str) -> StageError:
+    """Return the trouble of a lock that another run holds."""
     return StageError(
-        Status.LOCKED, f"another run is at work: {holder}.", "wait for it; its locks go when it ends, even by a kill."
+        Status.LOCKED, f"another run is at work: {holder}.", "wait until that run ends; its locks end with it, even after a kill."
     )

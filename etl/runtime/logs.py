@@ -1,4 +1,4 @@
-"""Logs: everything in logs/<stage>.log and in the run's journal, warnings and worse also on stderr, which cron mails."""
+"""The logs: everything goes to LOG_DIR/<script>.log and to the run's journal; warnings and errors go to stderr too."""
 
 import fcntl
 import itertools
@@ -19,55 +19,55 @@ from base.settings import Settings
 from notices.journal import JsonFormatter, write_to_journal
 
 
-def to_stderr(stage: str) -> None:
-    """Show warnings and worse as ``load: message``."""
+def to_stderr(script: str) -> None:
+    """Print warnings and errors as ``load: message``; cron mails them."""
     handler = Terminal(sys.stderr)
     handler.setLevel(logging.WARNING)
-    handler.setFormatter(Masked(f"{stage}: %(message)s"))
+    handler.setFormatter(MaskingFormatter(f"{script}: %(message)s"))
     logging.getLogger("etl").setLevel(logging.INFO)
     logging.getLogger("etl").handlers = [handler]
-    write_to_journal(stage, logging.getLogger("etl"))
-    # Trouble reaches the stages as exceptions. What paramiko's threads and psycopg2's COPY print besides is not for
-    # people, and it may hold a line of a report.
+    write_to_journal(script, logging.getLogger("etl"))
+    # Trouble reaches a script as an exception. The threads of paramiko and the COPY of psycopg2 print exceptions besides:
+    # these are not for people, and may hold a line of a report.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
-    threading.excepthook = lambda thrown: unasked(thrown.exc_type)
-    sys.excepthook = lambda kind, *_: unasked(kind)
+    threading.excepthook = lambda thrown: note_printed(thrown.exc_type)
+    sys.excepthook = lambda kind, *_: note_printed(kind)
 
 
-def to_file(settings: Settings, stage: str, run_id: str, kind: "type[LogFile] | None" = None) -> None:
-    """Write everything to LOG_DIR/<stage>.log, a new file every midnight."""
+def to_file(settings: Settings, script: str, run_id: str, kind: "type[LogFile] | None" = None) -> None:
+    """Log everything to LOG_DIR/<script>.log, a new file every midnight; ``kind`` is LogFile unless it is named."""
     settings.log_dir.mkdir(parents=True, exist_ok=True)
     handler = (kind or LogFile)(
-        settings.log_dir / f"{stage}.log", "midnight", backupCount=settings.log_keep_days, encoding="utf-8"
+        settings.log_dir / f"{script}.log", "midnight", backupCount=settings.log_keep_days, encoding="utf-8"
     )
-    plain = Masked(f"%(asctime)s %(levelname)s {run_id} %(name)s %(message)s")
-    handler.setFormatter(JsonFormatter(stage, run_id) if settings.log_format == "json" else plain)
+    plain = MaskingFormatter(f"%(asctime)s %(levelname)s {run_id} %(name)s %(message)s")
+    handler.setFormatter(JsonFormatter(script, run_id) if settings.log_format == "json" else plain)
     logging.getLogger("etl").addHandler(handler)
 
 
-def unasked(kind: type[BaseException]) -> None:
-    """Log that a library printed an exception which it raised, or handled, anyway."""
+def note_printed(kind: type[BaseException]) -> None:
+    """Log that a library printed an exception: the library raised or handled the exception as well."""
     logging.getLogger("etl.logs").info("a library printed %s", kind.__name__)
 
 
-class Masked(logging.Formatter):
-    """Readable lines, in which no mailbox is."""
+class MaskingFormatter(logging.Formatter):
+    """Lines for people, with every mailbox masked."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return the masked line."""
         return mask(super().format(record))
 
 
 class Terminal(logging.StreamHandler[TextIO]):
-    """Writes to stderr, above a progress bar if there is one."""
+    """A handler that prints above the progress bar, if there is a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record."""
+        """Print the record."""
         tqdm.write(self.format(record), file=self.stream)
 
 
 def inode(path: str) -> int | None:
-    """Return the identity of a file, or None if it is gone."""
+    """Return the inode of a file, or None if the file is gone."""
     try:
         return Path(path).stat().st_ino
     except FileNotFoundError:
@@ -75,10 +75,10 @@ def inode(path: str) -> int | None:
 
 
 class LogFile(TimedRotatingFileHandler):
-    """A log file that stops the stage when it cannot be written: a night without a log is no good night."""
+    """A log file that stops the script when the file cannot be written: a night without a log is no good night."""
 
     def doRollover(self) -> None:  # noqa: N802 - logging's name
-        """Rotate, unless another run that writes here has done so; nothing that was rotated is overwritten."""
+        """Rotate the file, unless another run has rotated it already. No rotated file is overwritten."""
         with Path(self.baseFilename).with_name(".rotate").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if self.stream and os.fstat(self.stream.fileno()).st_ino == inode(self.baseFilename):
@@ -89,15 +89,15 @@ class LogFile(TimedRotatingFileHandler):
                 self.rolloverAt = self.computeRollover(int(time.time()))
 
     def rotation_filename(self, default_name: str) -> str:
-        """Return the name to rotate to: the day, and a number if the day's name is taken."""
+        """Return the name for the rotated file: the day, and a number if the day's name is taken."""
         names = itertools.chain([default_name], (f"{default_name}.{number}" for number in itertools.count(1)))
         return next(name for name in names if not Path(name).exists())
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Raise what went wrong, naming the file; what is logged after that only goes to stderr."""
+        """Raise the error with the file's name. From then on, warnings and errors go to stderr only."""
         error = sys.exc_info()[1]
         logging.getLogger("etl").removeHandler(self)
-        with suppress(OSError):  # what is not written yet cannot be
+        with suppress(OSError):  # closing would write the rest, and fail again
             self.close()
         if isinstance(error, OSError):
             error.filename = error.filename or self.baseFilename
@@ -106,7 +106,7 @@ class LogFile(TimedRotatingFileHandler):
 
 
 class Lenient(LogFile):
-    """A log file that may be missing: for telling people that it is."""
+    """A log file that may fail: notify.py must tell people even if the log cannot be written."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Do without."""
+        """Go on without the log."""

@@ -1,4 +1,4 @@
-"""What owns a script's process: arguments, settings, log, lock, and trouble turned into an exit status."""
+"""The owner of a script's process: command line, settings, log, locks, and the exit status for every trouble."""
 
 import argparse
 import gc
@@ -18,7 +18,7 @@ from base.trouble import StageError, Status
 from runtime import logs
 from runtime.lock import Hold, hold_locks
 
-INTERRUPTED = 130  # as a shell says of a command ended by Ctrl-C
+INTERRUPTED = 130  # a shell's status for a command that Ctrl-C ended
 
 Main = Callable[[Settings, Run], int | None]
 
@@ -26,54 +26,54 @@ log = logging.getLogger("etl.stage")
 
 
 def run_script(name: str, main: Main) -> NoReturn:
-    """Run a script's ``main`` and end the process with its status (contract section 6).
+    """Run a script's ``main`` and end the process with its exit status (contract section 6).
 
-    A script that is not called by etl.sh is a run of its own: it takes the locks and is in the
-    load log.
+    A stage that night.py calls belongs to the night's run. Any other script is a run of its own: it takes the locks, and
+    enters itself in the load log.
     """
     parser = command_line()
     parser.add_argument("--as-of", metavar="YYYY-MM-DD", help="count this year's and this month's visits as on that day")
     if as_of := parser.parse_args().as_of:
         os.environ["AS_OF"] = as_of
     logs.to_stderr(name)
-    os.umask(0o077)  # reports and zips hold people's addresses: they are this user's only
-    log.info("began", extra={"facts": {}})  # the journal holds facts: this stage has none yet
+    os.umask(0o077)  # reports and zips hold people's addresses: only this user may read them
+    log.info("began", extra={"facts": {}})  # enters the script in the journal, without facts yet
     started = time.monotonic()
     status = survive(lambda: run_in_lock(name, main, settings.load(Settings)))
     seconds = time.monotonic() - started
     facts = {"ended": status, "seconds": seconds}
-    written = survive(lambda: log.info("ended status=%d seconds=%.1f", status, seconds, extra={"facts": facts}))
-    leave(status or written)
+    log_status = survive(lambda: log.info("ended status=%d seconds=%.1f", status, seconds, extra={"facts": facts}))
+    end_process(status or log_status)
 
 
 def run_command(name: str, main: Callable[[Kind], int | None], kind: type[Kind]) -> NoReturn:
-    """Run a command for people: no lock, no log file, and no waiting for a server that is not there."""
+    """Run a command for people: no locks, no log file, and no waiting for a server that cannot be reached."""
     command_line().parse_args()
     run_plain_command(name, lambda: main(settings.load(kind)))
 
 
 def command_line() -> argparse.ArgumentParser:
-    """Return the parser of a script's command line, without arguments yet; --help shows the script's own words."""
+    """Return the parser of a script's command line, without arguments yet; --help shows the script's docstring."""
     script = Path(sys.argv[0])
     name = f"python etl {script.stem.replace('_', '-')}" if script.parent.name == "commands" else script.name
     return argparse.ArgumentParser(prog=name, description=sys.modules["__main__"].__doc__)
 
 
 def run_plain_command(name: str, main: Callable[[], int | None]) -> NoReturn:
-    """Run a command for people that has read its command line, and reads its settings itself."""
+    """Run a command as run_command does, but the command reads its command line and its settings itself."""
     logs.to_stderr(name)
     os.environ["RETRY_SECONDS"] = "0"
-    leave(survive(main))
+    end_process(survive(main))
 
 
-def leave(status: int) -> NoReturn:
-    """End the process."""
-    gc.freeze()  # or Python looks for garbage in every module before it goes: 50 ms of each script
+def end_process(status: int) -> NoReturn:
+    """End the process with this exit status."""
+    gc.freeze()  # skips the final garbage collection (50 ms)
     sys.exit(status)
 
 
 def run_in_lock(name: str, main: Main, settings: Settings) -> int:
-    """Run ``main``, inside the locks unless the run that called it holds them, and return its status."""
+    """Run ``main`` inside the locks and return its exit status; if the calling run holds the locks, take none."""
     run = Run.current(name)
     logs.to_file(settings, name, run.id)
     with nullcontext(Hold()) if RUN_ID in os.environ else hold_locks(settings, run) as hold:
@@ -82,14 +82,14 @@ def run_in_lock(name: str, main: Main, settings: Settings) -> int:
 
 
 def survive(work: Callable[[], int | None]) -> int:
-    """Do the work and return its exit status; log what stopped it."""
+    """Do the work and return its exit status; log the error that stopped it."""
     try:
         return int(work() or Status.DONE)
     except StageError as error:
         log.error("%s", error)
         return error.status
-    except OSError as error:  # files only: the doors to servers turn theirs into a StageError
-        log.error("%s: %s. Hint: free space or mend the rights there, then run again.", error.filename or "disk", error.strerror)
+    except OSError as error:  # about a file: sftp/ and postgres/ turn their own errors into a StageError
+        log.error("%s: %s. Hint: free space or fix the rights there, then run again.", error.filename or "disk", error.strerror)
         return Status.DISK
     except KeyboardInterrupt:
         log.error("interrupted; the next run goes on from here.")
