@@ -1,4 +1,4 @@
-"""Fixtures: the real parts, and what keeps tests apart from each other and from the machine."""
+"""Fixtures: the real servers, and the walls between one test, the other tests and the machine."""
 
 import os
 import shutil
@@ -16,14 +16,14 @@ from base.settings import KNOWN, is_misspelt
 from kit.night import Night
 from kit.servers import OpenSSH, Postgres, need
 
-# On a busy machine every example may take its time.
+# No deadline for an example: the machine may be busy.
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("patient")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """A laptop may lack a real part and skip; CI may not."""
+    """With CI set, a skipped test fails: only a laptop may lack a real part."""
     report = yield
     if report.skipped and os.environ.get("CI"):
         report.outcome = "failed"
@@ -33,7 +33,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture(scope="session", autouse=True)
 def bare_environment() -> None:
-    """No setting of the machine that runs the tests gets into them."""
+    """Remove the machine's own settings from the environment of the tests."""
     for name in [*os.environ]:
         if name.startswith(("PG", "ETL_")) or is_misspelt(name) or name in KNOWN:
             del os.environ[name]
@@ -42,7 +42,7 @@ def bare_environment() -> None:
 
 @pytest.fixture(scope="session")
 def short_tmp() -> Iterator[Path]:
-    """A folder whose path leaves room for the name of a socket."""
+    """A folder with a short path: the path of a socket in the folder must stay under the system's limit."""
     with tempfile.TemporaryDirectory(prefix="v") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -58,14 +58,14 @@ def postgres(short_tmp: Path) -> Iterator[Postgres]:
 
 @pytest.fixture
 def database(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a database of its own for the test, with an empty schema."""
+    """The address of a database for one test, with an empty schema."""
     name = f"test_{abs(hash(request.node.nodeid))}"
     yield postgres.create(name)
     postgres.drop(name)
 
 
-def serving(folder: Path) -> Iterator[OpenSSH]:
-    """Give a running OpenSSH server that lies in a new folder."""
+def serve_openssh(folder: Path) -> Iterator[OpenSSH]:
+    """Run an OpenSSH server in a new folder."""
     folder.mkdir()
     server = OpenSSH(folder)
     server.start()
@@ -76,25 +76,25 @@ def serving(folder: Path) -> Iterator[OpenSSH]:
 
 @pytest.fixture(scope="session")
 def openssh(short_tmp: Path) -> Iterator[OpenSSH]:
-    """A running OpenSSH server."""
-    yield from serving(short_tmp / "ssh")
+    """A running OpenSSH server, shared by many tests."""
+    yield from serve_openssh(short_tmp / "ssh")
 
 
 @pytest.fixture
 def own_openssh(short_tmp: Path) -> Iterator[OpenSSH]:
-    """Another one, which the test may stop and look into."""
-    yield from serving(short_tmp / "ownssh")
+    """An OpenSSH server for one test, which may stop the server and look at its processes."""
+    yield from serve_openssh(short_tmp / "ownssh")
 
 
 @pytest.fixture
 def night(tmp_path: Path, database: str, openssh: OpenSSH) -> Night:
-    """A night between the real OpenSSH server and a database of its own."""
+    """A night from the real OpenSSH server to a database for one test."""
     return Night(tmp_path, openssh.settings() | {"DATABASE_URL": database})
 
 
 @pytest.fixture
 def crontab() -> Iterator[None]:
-    """A crontab with our line; the one before is put back."""
+    """A crontab with our line; afterwards the user's own crontab is back."""
     need("crontab")
     before = subprocess.run(["crontab", "-l"], capture_output=True, check=False).stdout
     subprocess.run(["crontab", "-"], input=b"2 0 * * * cd /srv/etl && bash etl/etl.sh &\n", check=True)

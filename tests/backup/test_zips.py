@@ -1,4 +1,4 @@
-"""Backups: damage is found, and what is in them restores."""
+"""Backups: damage is found, and a restore from the zips gives the same tables."""
 
 import os
 import random
@@ -24,7 +24,7 @@ def nights(tmp_path: Path, database: str) -> QuickNights:
 
 
 def ten_nights(nights: QuickNights) -> None:
-    """Duplicates, rejects, refused and quarantined files, a line that Postgres refuses, roll-overs and a change of event."""
+    """Run ten nights with every fate, rejected lines, lines that Postgres refuses, new months and a new visit event."""
     chance = random.Random(7)
     nights.sql("alter table statistics add constraint no_odd_people check (email <> 'odd@example.com')")
     dates = ("31/12/2012 23:59", "01/01/2013 00:00", "08/02/2013 18:30", "01/03/2013 09:00")
@@ -79,7 +79,7 @@ def test_flipped_bits_are_damage(nights: QuickNights) -> None:
     for position in range(len(good)):
         path.write_bytes(good[:position] + bytes([good[position] ^ 0x01]) + good[position + 1 :])
         harmless += not [*flaws(path, entries)]
-    assert harmless < len(good) / 4  # dates and attributes in the zip's own directory say nothing of the content
+    assert harmless < len(good) / 4  # the zip's dates and attributes do not touch the content
     path.write_bytes(good)
     assert [*flaws(path, entries)] == []
 

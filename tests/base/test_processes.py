@@ -1,4 +1,4 @@
-"""Processes that share a script's work: in order, stopped by the first trouble, and never without the process that made them."""
+"""Processes that share a script's work: in order, stopped by the first trouble, and never alive without their parent."""
 
 import os
 import pty
@@ -21,10 +21,10 @@ from kit.night import Night
 from kit.samples import line, report
 from kit.servers import ETL, need, wait_for
 
-pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor has no workers")
+pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one processor nothing is forked")
 REPORTS = 4
-LINES = 30_000  # with doubtful addresses: seconds of work
-WORKERS = min(len(os.sched_getaffinity(0)), REPORTS)
+LINES = 30_000  # with addresses that the fast path leaves: seconds of work
+PROCESSES = min(len(os.sched_getaffinity(0)), REPORTS)
 
 
 def square(number: int) -> tuple[int, int]:
@@ -32,16 +32,16 @@ def square(number: int) -> tuple[int, int]:
 
 
 def test_results_come_in_order_from_other_processes() -> None:
-    squares, workers = zip(*share_out(square, range(1000)), strict=True)
+    squares, processes = zip(*share_out(square, range(1000)), strict=True)
     assert squares == tuple(number * number for number in range(1000))
-    assert os.getpid() not in workers
+    assert os.getpid() not in processes
 
 
-def test_one_item_needs_no_worker() -> None:
+def test_one_item_needs_no_other_process() -> None:
     assert list(share_out(square, [3])) == [(9, os.getpid())]
 
 
-def test_one_processor_has_no_workers() -> None:
+def test_one_processor_needs_no_other_process() -> None:
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, [min(before)])
     try:
@@ -88,14 +88,14 @@ list(share_out(work, range(int(sys.argv[1]), 12)))
 """
 
 
-@pytest.mark.parametrize(("first", "ends"), [(0, 1), (1, -signal.SIGKILL)])  # after an exception, and without one
-def test_a_killed_worker_ends_it(first: int, ends: int) -> None:
+@pytest.mark.parametrize(("first", "ends"), [(0, 1), (1, -signal.SIGKILL)])  # with an exception before the kill, and without
+def test_the_kill_of_one_process_kills_all(first: int, ends: int) -> None:
     done = subprocess.run([sys.executable, "-c", DYING, str(first)], cwd=ETL, timeout=30, capture_output=True, check=False)
     assert done.returncode == ends
 
 
-def test_ctrl_c_finds_every_worker_ready_for_it() -> None:
-    """Even one that is a process just now says nothing of it; as nobody else hears of this one, it is a worker killed."""
+def test_ctrl_c_finds_every_process_prepared() -> None:
+    """Each process gets Ctrl-C right after its fork, and ends without a word. The script gets no Ctrl-C: it sees a kill."""
     script = (
         "import os, signal; from base.processes import share_out;"
         " os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGINT)); list(share_out(abs, range(8)))"
@@ -104,8 +104,8 @@ def test_ctrl_c_finds_every_worker_ready_for_it() -> None:
     assert (done.returncode, done.stderr) == (-signal.SIGKILL, b"")
 
 
-def test_without_more_processes_it_works_in_this_one() -> None:
-    """The kernel refuses the second; the first is not left waiting."""
+def test_without_more_processes_this_one_does_the_work() -> None:
+    """The kernel refuses the second process; the first does not wait for ever."""
     script = (
         "import os; from base.processes import share_out;"
         " print({*share_out(lambda _: os.getpid(), range(8), 4)} == {os.getpid()})"
@@ -120,16 +120,16 @@ def test_without_more_processes_it_works_in_this_one() -> None:
 
 @contextmanager
 def at_work(night: Night) -> Iterator[tuple["subprocess.Popen[str]", list[psutil.Process]]]:
-    """Give a transform that has workers, and these."""
+    """Run transform until all its processes are at work; yield transform and those processes."""
     for number in range(REPORTS):
         night.deliver(f"report_{number}.txt", report(*(line(f"P{number}_{one}@example.com") for one in range(LINES))))
     assert night.run("extract.py").returncode == 0
     command = [sys.executable, str(ETL / "transform.py")]
     with subprocess.Popen(command, env=night.environment(), stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         transform = psutil.Process(process.pid)
-        wait_for(lambda: len(transform.children()) == WORKERS and len(list((night.work / "staged").glob(".*"))) == WORKERS)
-        workers = transform.children()
-        yield process, workers
+        wait_for(lambda: len(transform.children()) == PROCESSES and len(list((night.work / "staged").glob(".*"))) == PROCESSES)
+        processes = transform.children()
+        yield process, processes
 
 
 def heals(night: Night) -> None:
@@ -139,29 +139,29 @@ def heals(night: Night) -> None:
 
 
 def test_a_killed_transform_leaves_nobody_who_holds_the_lock(night: Night) -> None:
-    with at_work(night) as (transform, workers):
+    with at_work(night) as (transform, processes):
         transform.kill()
         assert transform.wait() == -signal.SIGKILL
-        gone, alive = psutil.wait_procs(workers, timeout=10)
-    assert (len(gone), alive) == (WORKERS, [])
+        gone, alive = psutil.wait_procs(processes, timeout=10)
+    assert (len(gone), alive) == (PROCESSES, [])
     heals(night)
 
 
-def test_a_transform_whose_worker_is_killed_ends_as_if_it_had_been(night: Night) -> None:
-    with at_work(night) as (transform, workers):
-        workers[0].kill()
+def test_the_kill_of_a_process_ends_transform_like_a_kill(night: Night) -> None:
+    with at_work(night) as (transform, processes):
+        processes[0].kill()
         _, said = transform.communicate(timeout=30)
     assert (transform.returncode, said) == (-signal.SIGKILL, "")
-    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    assert psutil.wait_procs(processes, timeout=10)[1] == []
     heals(night)
 
 
-def test_ctrl_c_reaches_all_and_one_speaks_of_it(night: Night) -> None:
-    with at_work(night) as (transform, workers):
+def test_ctrl_c_reaches_all_and_one_reports_it(night: Night) -> None:
+    with at_work(night) as (transform, processes):
         os.killpg(transform.pid, signal.SIGINT)
         _, said = transform.communicate(timeout=30)
     assert (transform.returncode, said) == (130, "transform: interrupted; the next run goes on from here.\n")
-    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    assert psutil.wait_procs(processes, timeout=10)[1] == []
     heals(night)
 
 
@@ -177,4 +177,4 @@ def test_the_bar_shows_what_all_have_done(night: Night) -> None:
     os.close(shown)
     assert percents[0] == 0
     assert percents == sorted(percents)
-    assert percents[-1] > 100 // WORKERS  # more than any worker's own part
+    assert percents[-1] > 100 // PROCESSES  # more than any one process's part

@@ -1,4 +1,4 @@
-"""The settings: every problem at once, and no secret in any of them."""
+"""The settings: every problem is named at once, and no message holds a secret."""
 
 from datetime import date
 from pathlib import Path
@@ -12,7 +12,7 @@ from base.trouble import StageError, Status
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """The two required settings, and a settings file to write."""
+    """An environment with the two required settings; ENV_FILE names a file that the test may write."""
     for name, value in {"SFTP_HOST": "h", "SFTP_USER": "u", "ENV_FILE": str(tmp_path / "env")}.items():
         monkeypatch.setenv(name, value)
     return monkeypatch

@@ -1,4 +1,4 @@
-"""Several connections to Postgres side by side: every item once, one at a time each, and stopped by the first trouble."""
+"""Threads with a connection each: every item is done once, a thread does one at a time, the first trouble stops all."""
 
 import os
 import pty
@@ -16,16 +16,16 @@ from kit.samples import line, report
 from kit.servers import ETL
 
 
-def test_items_are_begun_in_order_and_a_lane_has_one_at_a_time() -> None:
+def test_items_are_begun_in_order_and_a_connection_has_one_at_a_time() -> None:
     at_work: set[str] = set()
     begun: list[int] = []
 
-    def work(lane: str, item: int) -> int:
-        assert lane not in at_work
-        at_work.add(lane)
+    def work(connection: str, item: int) -> int:
+        assert connection not in at_work
+        at_work.add(connection)
         begun.append(item)
         time.sleep(0.01 if item % 3 else 0.03)
-        at_work.remove(lane)
+        at_work.remove(connection)
         return item * item
 
     assert sorted(in_threads("ab", work, range(20))) == [number * number for number in range(20)]
@@ -35,7 +35,7 @@ def test_items_are_begun_in_order_and_a_lane_has_one_at_a_time() -> None:
 def test_the_first_trouble_is_raised_and_leaves_the_rest() -> None:
     begun = []
 
-    def work(lane: str, item: int) -> None:
+    def work(connection: str, item: int) -> None:
         begun.append(item)
         time.sleep(0.02)
         if item == 3:
@@ -46,10 +46,10 @@ def test_the_first_trouble_is_raised_and_leaves_the_rest() -> None:
     assert 4 <= len(begun) < 20
 
 
-def test_a_failure_in_every_lane_begins_nothing_new() -> None:
+def test_a_failure_in_every_thread_begins_nothing_new() -> None:
     begun, both = [], threading.Barrier(2)
 
-    def work(lane: str, item: int) -> None:
+    def work(connection: str, item: int) -> None:
         begun.append(item)
         both.wait(30)
         raise ValueError(item)
@@ -67,7 +67,7 @@ def test_copies_in_one_night_the_first_is_loaded(night: Night) -> None:
 
 
 def test_progress_on_a_terminal_only(night: Night) -> None:
-    for name in ("report_1.txt", "report_2.txt"):  # one for each worker
+    for name in ("report_1.txt", "report_2.txt"):  # a file for each thread
         night.deliver(name, report(*(line(f"p{number}@example.com") for number in range(5000))))
     for stage in ("extract", "transform", "load", "archive"):
         shown, terminal = pty.openpty()

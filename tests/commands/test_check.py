@@ -1,4 +1,4 @@
-"""make check: good on a good installation, a hint per problem on a broken one."""
+"""make check: good on a good installation; a hint for each problem on a broken installation."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def test_a_good_installation(night: Night, crontab: None, tmp_path: Path) -> Non
     assert done.stdout.endswith("No problems.\n")
     for found in ("2 0 * * * cd /srv/etl", "PostgreSQL 18", "0 reports waiting", "America/Mexico_City"):
         assert found in done.stdout
-    assert (mail.received, slack.received, switch.received) == ([], [], [])  # nobody was bothered
+    assert (mail.received, slack.received, switch.received) == ([], [], [])  # nothing was sent
     assert list(night.source.iterdir()) == []
 
 

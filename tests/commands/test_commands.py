@@ -25,7 +25,7 @@ def test_every_command_is_listed(arguments: tuple[str, ...]) -> None:
         (line,) = [line for line in done.stdout.splitlines() if line.split()[:1] == [name]]
         assert line.endswith(".")
         assert len(line) <= 120
-    assert "console" not in done.stdout  # a module that commands share
+    assert "console" not in done.stdout  # console is no command: commands share it
 
 
 @pytest.mark.parametrize("name", COMMANDS)

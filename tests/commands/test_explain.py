@@ -1,4 +1,4 @@
-"""explain and history: what became of a line, what made a counter, what happened to a report."""
+"""explain and history: the fate of a line, the visits behind a counter, the story of a report."""
 
 import os
 import re
@@ -24,7 +24,7 @@ OLD = report(line("ana@example.com", "31/12/2012 18:30"))
 
 @pytest.fixture(scope="module")
 def story(postgres: Postgres, openssh: OpenSSH, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
-    """Two nights with every kind of report."""
+    """Two nights with reports of every fate."""
     settings = openssh.settings() | {"DATABASE_URL": postgres.create("story"), "MAX_ERROR_RATE": "0.5"}
     night = Night(tmp_path_factory.mktemp("story"), settings)
     night.deliver("report_1.txt", OLD)
@@ -41,7 +41,7 @@ def story(postgres: Postgres, openssh: OpenSSH, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture
 def past(story: Night, postgres: Postgres, openssh: OpenSSH, tmp_path: Path) -> Iterator[Night]:
-    """A copy of the story, to do as one likes."""
+    """A copy of the story, for tests that change the database."""
     settings = openssh.settings() | {"DATABASE_URL": postgres.create("past", "story"), "MAX_ERROR_RATE": "0.5"}
     night = Night(tmp_path, settings)
     shutil.copytree(story.backups, night.backups)
@@ -50,7 +50,7 @@ def past(story: Night, postgres: Postgres, openssh: OpenSSH, tmp_path: Path) -> 
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:
-    """What was printed, without the frames of tables and with single blanks."""
+    """Return the output without the frames of tables, and with single blanks."""
     return " ".join("".join(" " if char in "│┃┏┓┗┛━┳┻╇┡┩─└┘┴┼├┤" else char for char in done.stdout).split())
 
 
@@ -138,7 +138,7 @@ def test_a_line_whose_zip_is_gone_or_damaged(past: Night) -> None:
     for path in past.backups.glob("*.zip"):
         path.write_bytes(path.read_bytes()[:50])
     done = past.run("explain", "--file", "report_2.txt", "--line", "5")
-    assert "Line 5 is rejected: date-invalid" in said(done)  # this much the load log knows
+    assert "Line 5 is rejected: date-invalid" in said(done)  # the load log knows this without the zip
     done = past.run("explain", "--file", "report_2.txt", "--line", "4")
     assert done.returncode == 3
     assert "cannot be read: File is not a zip file" in said(done)
@@ -155,7 +155,7 @@ def test_a_line_that_somebody_has_deleted(past: Night) -> None:
 
 
 def test_a_line_is_shown_as_it_came(night: Night) -> None:
-    """Not as rich's markup and emoji codes."""
+    """rich must not take a line for markup or emoji codes."""
     odd = line().replace(b"-,-,-,-\r\n", b'-,"2001:db8:a:1::5,fe80:b:2::1",[red]x[/red],:100:\r\n')
     night.deliver("report_[a].txt", report(odd))
     assert night.run().returncode == 0
@@ -165,7 +165,7 @@ def test_a_line_is_shown_as_it_came(night: Night) -> None:
 
 
 def test_through_make(past: Night) -> None:
-    """Odd values reach the script as they are; the environment's EMAIL, which git has, does not."""
+    """Odd values reach the command unchanged. A variable EMAIL in the environment, as git uses it, does not."""
     asked = {"FILE": "report_'2;$(touch x)`.txt", "LINE": "2"}
     given = [f"{name}={value.replace('$', '$$')}" for name, value in asked.items()]
     environment = past.environment(EMAIL="me@example.org", ENV_FILE="/dev/null") | {"PATH": os.environ["PATH"]}
@@ -179,7 +179,7 @@ def test_a_line_before_its_report_is_zipped(night: Night) -> None:
     assert night.run(BACKUP_DIR="/proc/none").returncode == 13
     done = night.run("explain", "--file", "report_2.txt", "--line", "5")
     assert f"As received ({night.work}/report_2.txt):" in said(done)
-    (night.work / "report_2.txt").write_bytes(OLD)  # another one by that name
+    (night.work / "report_2.txt").write_bytes(OLD)  # another report with this name
     done = night.run("explain", "--file", "report_2.txt", "--line", "5")
     assert "As received" not in said(done)
 
@@ -195,7 +195,7 @@ def test_history_of_a_report(past: Night) -> None:
     today = past.sql("select to_char(min(loaded_at) at time zone 'America/Mexico_City', 'YYYY-MM-DD') from load_file")[0][0]
     parts = [
         f"pulled: {len(OLD)} bytes, sha256 ",
-        "loaded: 1 lines read, 1 loaded, 0 rejected, ",  # which of two reports brings a new address is chance
+        "loaded: 1 lines read, 1 loaded, 0 rejected, ",  # chance decides which of two reports brings a new address
         f"archived: {first}",
         "gone from the server",
         f"pulled: {len(VISITS)} bytes, sha256 ",
@@ -218,7 +218,7 @@ def test_history_before_the_first_night(night: Night) -> None:
 
 
 def test_nothing_is_written_and_nothing_is_waited_for(past: Night) -> None:
-    """With a load in its middle, and on a connection that may not write."""
+    """Each command answers in the middle of a load, and on a connection that may not write."""
     with psycopg2.connect(past.settings["DATABASE_URL"]) as load, load.cursor() as cursor:
         cursor.execute(query("load/lock"))
         cursor.execute("set local visitas.file_id = 99; insert into errors values (default, 1, '{x}', '', '')")

@@ -1,4 +1,4 @@
-"""The monthly report: every figure, in every form, against figures counted from what was delivered."""
+"""The monthly report: every figure in every form, against figures counted from the delivered files."""
 
 import csv
 import html
@@ -15,7 +15,7 @@ from kit.night import Night
 from kit.receivers import mail_sink
 from kit.servers import OpenSSH, Postgres, need
 
-pytestmark = pytest.mark.xdist_group("forty")  # one history for all of them
+pytestmark = pytest.mark.xdist_group("forty")  # the tests share one history
 
 DECEMBER, JANUARY = (2012, 12), (2013, 1)
 MONTHS = {"2012-12": (DECEMBER, None), "2013-01": (JANUARY, DECEMBER)}
@@ -23,7 +23,7 @@ MONTHS = {"2012-12": (DECEMBER, None), "2013-01": (JANUARY, DECEMBER)}
 
 @pytest.fixture(scope="module")
 def forty(postgres: Postgres, openssh: OpenSSH, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forty]:
-    """The history, and the reports of its two months."""
+    """The forty nights, and the monthly reports of their two months."""
     night = Night(tmp_path_factory.mktemp("forty"), openssh.settings() | {"DATABASE_URL": postgres.create("forty")})
     made = Forty(night)
     for month in MONTHS:
@@ -35,7 +35,7 @@ def forty(postgres: Postgres, openssh: OpenSSH, tmp_path_factory: pytest.TempPat
 
 
 def sheet(forty: Forty, month: str, name: str) -> list[list[str]]:
-    """The rows of a table as CSV, less its header."""
+    """Return the rows of a CSV file, without the header."""
     with (forty.night.logs / f"report-{month}-{name}.csv").open(newline="") as file:
         return list(csv.reader(file))[1:]
 
@@ -45,7 +45,7 @@ def whole_file(value: float | None) -> str:
 
 
 def test_the_history_is_worth_reporting(forty: Forty) -> None:
-    """Every kind of thing happens in it, and nothing in it is lost."""
+    """Everything that can happen happens in the forty nights, and no report is lost."""
     statuses = sum((day.statuses for day in forty.days), Counter[str]())
     assert len(forty.days) == NIGHTS
     assert set(statuses) == {"loaded", "duplicate", "refused", "quarantined"}
@@ -151,13 +151,13 @@ def test_what_needs_a_person_comes_first(forty: Forty) -> None:
 
 
 def browser(folder: Path) -> list[str]:
-    """What a browser without a screen is started with; its own wishes reach nobody outside."""
+    """Return the command of a browser without a screen. Its own requests reach no other host."""
     inside = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     return ["--headless", "--no-sandbox", "--disable-gpu", inside, f"--user-data-dir={folder}/profile"]
 
 
 def hosts(chromium: str, page: Path) -> set[str]:
-    """The hosts that a page asks for something as it is shown without a complaint; what the browser asks for itself aside."""
+    """Return the hosts that a page sends requests to; the browser's own requests do not count. The page must show no error."""
     log = page.with_suffix(".net")
     command = [chromium, *browser(page.parent), f"--log-net-log={log}", "--enable-logging=stderr", "--dump-dom", page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
@@ -172,14 +172,14 @@ def test_no_request_leaves_the_page(forty: Forty, tmp_path: Path) -> None:
     leaky = re.sub(r"<meta http-equiv[^>]*>", "", page).replace("</body>", '<img src="http://127.0.0.1:9/x"></body>')
     (tmp_path / "leaky.html").write_text(leaky)
     assert hosts(chromium, tmp_path / "page.html") == set()
-    assert hosts(chromium, tmp_path / "leaky.html") == {"127.0.0.1:9"}  # it would be seen
+    assert hosts(chromium, tmp_path / "leaky.html") == {"127.0.0.1:9"}  # a request would be seen
     assert not re.search(r"(src|href)=|url\((?!#)|@import|<script|<link", page.replace('xlink:href="#', ""))
 
 
 @pytest.mark.parametrize("width", [400, 1400])
 def test_in_a_browser(forty: Forty, tmp_path: Path, width: int) -> None:
     page = (forty.night.logs / "report-2012-12.html").read_text()
-    # Measured by a script of ours, which the page's policy would not let run.
+    # Our script measures the page; the page's policy must go, because it forbids scripts.
     script = """<script>
         const heights = (what) => [...document.querySelectorAll(what)].map(one => Math.round(one.getBoundingClientRect().height));
         document.title = [document.documentElement.scrollWidth, innerWidth, ...heights('svg'), ...heights('svg text')].join(' ');
@@ -192,14 +192,14 @@ def test_in_a_browser(forty: Forty, tmp_path: Path, width: int) -> None:
     title = re.search(r"<title>([\d ]+)</title>", shown)
     assert title
     content, window, *heights = map(int, title[1].split())
-    assert content <= window  # nothing to scroll sideways
+    assert content <= window  # no scrolling sideways
     assert len(heights) > 3
     assert min(heights[:3]) > 120  # three charts
-    assert min(heights[3:]) >= 10  # text that can be read
+    assert min(heights[3:]) >= 10  # the text is large enough to read
 
 
 def test_policy_keeps_every_request_in(forty: Forty, tmp_path: Path) -> None:
-    """The page could not send anything even if something got into it."""
+    """The page can send nothing, even if somebody's script got into it."""
     page = (forty.night.logs / "report-2012-12.html").read_text()
     (tmp_path / "page.html").write_text(page.replace("</body>", '<img src="http://127.0.0.1:9/x"></body>'))
     options = [*browser(tmp_path), "--enable-logging=stderr", "--dump-dom"]

@@ -1,4 +1,4 @@
-"""status: one screen, and an exit status for a monitor; and no question that people ask reads a large table whole."""
+"""status: one screen, and an exit status for a monitor. And no command reads a large table whole."""
 
 import re
 
@@ -40,7 +40,7 @@ insert into load_campaign select date '2010-01-01' + n / 10, n, 10, 1, 1, 1, 1 f
 
 
 def test_no_question_reads_a_large_table_whole(night: Night) -> None:
-    """Large are those with a row per line or per address."""
+    """A table is large if it has a row for each line or each address."""
     night.sql(LARGE)
     night.sql("vacuum analyze")
     assert len(QUESTIONS) > 15
@@ -73,7 +73,7 @@ def test_all_is_well(night: Night, crontab: None) -> None:
 
 
 def faults(night: Night, **changed: str) -> tuple[int, str]:
-    """The exit status, and the lines of what is not well."""
+    """Return the exit status, and the lines that name a fault."""
     done = night.run("status", **changed)
     rows = [row for row in done.stdout.splitlines() if "FAULT" in row and "crontab" not in row and "cron is not" not in row]
     return done.returncode, "\n".join(rows)

@@ -1,4 +1,4 @@
-"""Forty nights through the real program, and what a report of them must say: counted from what was delivered, not from tables."""
+"""Forty nights through the real program, and the figures of their monthly reports, counted from the delivered files."""
 
 import hashlib
 import os
@@ -16,11 +16,11 @@ from kit.night import Night
 from kit.samples import HEADER
 from kit.servers import ETL
 
-FIRST = date(2012, 12, 5)  # a month and a year change on the way
+FIRST = date(2012, 12, 5)  # the nights cross the end of a month and of a year
 NIGHTS = 40
 LOCAL = timedelta(hours=-6)  # America/Mexico_City in winter
 MAX_ERROR_RATE = 0.5
-BAD = {  # a field's fault and its code
+BAD = {  # code: email, fecha_envio and opens of a line with that fault
     "email-invalid": ("nobody", "08/12/2012 18:30", "0"),
     "date-missing": ("x@example.com", "-", "0"),
     "date-invalid": ("x@example.com", "31/02/2013 10:00", "0"),
@@ -30,7 +30,7 @@ BAD = {  # a field's fault and its code
 
 @dataclass
 class Told:
-    """What one day must look like."""
+    """What the monthly report must say about one day."""
 
     day: date
     nights: int = 0
@@ -48,27 +48,27 @@ class Told:
 
 
 class Forty:
-    """The nights and the tally."""
+    """Forty nights, and the count of everything that they must bring."""
 
     def __init__(self, night: Night) -> None:
         self.night = night
         self.chance = random.Random(40)
         self.days: list[Told] = []
-        self.number = 0  # of the last report
-        self.known: dict[str, bytes] = {}  # name: content that was loaded last
-        self.loaded_as: dict[str, str] = {}  # hash of a loaded content: its name
+        self.number = 0  # of the latest report
+        self.known: dict[str, bytes] = {}  # name: the content loaded last under that name
+        self.loaded_as: dict[str, str] = {}  # SHA-256 of a loaded content: the name of its file
         self.people: set[str] = set()
         self.campaigns: Counter[tuple[date, str]] = Counter()
         self.failures: list[tuple[datetime, str, int | None, float | None]] = []
-        self.waiting: list[tuple[str, bytes, str]] = []  # on the server, from a night that could not pull
-        self.late: list[tuple[str, bytes, str]] = []  # reports to be delivered after their successors
+        self.waiting: list[tuple[str, bytes, str]] = []  # on the server, since a night that could not pull
+        self.late: list[tuple[str, bytes, str]] = []  # reports that come a night after their successors
         for index in range(NIGHTS):
             self.run(index)
 
     # What is delivered
 
     def report(self, rows: int, bad: int) -> bytes:
-        """A report with so many good and so many bad lines."""
+        """Return a report with ``rows`` good and ``bad`` faulty lines."""
         lines = []
         for _ in range(rows):
             person = f"p{self.chance.randrange(120)}@example.com"
@@ -89,7 +89,7 @@ class Forty:
         return f"report_{self.number}.txt"
 
     def deliveries(self, index: int) -> list[tuple[str, bytes, str]]:
-        """Name, content and fate of what comes in one night."""
+        """Return name, content and fate of each file that comes in one night."""
         found, self.late = self.late, []
         if index % 7 == 5:
             return found
@@ -103,7 +103,7 @@ class Forty:
             found.append((self.next_name(), self.report(2, 6), "quarantined"))
         if index % 11 == 7:  # a known name, another content
             found.append((self.chance.choice(sorted(self.known)), self.report(5, 0), "loaded"))
-        if index % 10 == 8:  # one comes after its successor, another never
+        if index % 10 == 8:  # one report comes after its successor, another never comes
             self.late.append((self.next_name(), self.report(3, 0), "loaded"))
             self.number += 1
             found.append((self.next_name(), self.report(4, 1), "loaded"))
@@ -112,7 +112,7 @@ class Forty:
     # How a night goes
 
     def run(self, index: int) -> None:
-        """One night: most are good; some fail, one is killed, one never begins."""
+        """Run one night. Most nights are good; some fail, one is killed, one never begins."""
         day = FIRST + timedelta(days=index)
         self.days.append(told := Told(day))
         came = self.deliveries(index)
@@ -144,7 +144,7 @@ class Forty:
         self.notice_gaps(told)
 
     def kill(self, told: Told) -> None:
-        """A night that ends in its middle without a word."""
+        """Run a night and kill it in its middle."""
         with self.hanging() as process:
             while not self.night.sql("select 1 from load_run where status = 'running'"):
                 assert process.poll() is None
@@ -156,7 +156,7 @@ class Forty:
         self.failures.append((self.began(told.day), "crashed", None, None))
 
     def hanging(self) -> subprocess.Popen[bytes]:
-        """Start a night that waits for the SFTP server."""
+        """Start a night that waits for an SFTP server which never comes."""
         environment = self.night.environment(SFTP_PORT="1", RETRY_SECONDS="300", AS_OF=str(FIRST))
         return subprocess.Popen(["bash", str(ETL / "etl.sh")], env=environment, cwd="/", start_new_session=True)
 
@@ -165,7 +165,7 @@ class Forty:
         return datetime.combine(day, time(0, 2))
 
     def date(self, day: date, seconds: float | None) -> None:
-        """Move the last run, which was a moment ago, to the night that it stands for."""
+        """Move the last run in the load log, which was just now, to the night that it stands for."""
         began = self.began(day).replace(tzinfo=UTC) - LOCAL
         self.night.sql(
             "update load_run set started_at = %s, finished_at = %s where id = (select id from load_run order by id desc limit 1)",
@@ -177,10 +177,10 @@ class Forty:
             " where run_id = (select id from load_run order by id desc limit 1)",
             *[began + timedelta(seconds=step) for step in range(4)],
         )
-        sleep(1 if seconds is None else 0)  # ids are by the second
+        sleep(1 if seconds is None else 0)  # a run's id holds its second
 
     def count(self, told: Told, name: str, content: bytes, fate: str) -> None:
-        """Add what a report must have brought."""
+        """Add to the count what a file must bring."""
         told.statuses[fate] += 1
         if fate == "duplicate":
             original = self.loaded_as[hashlib.sha256(content).hexdigest()]
@@ -217,20 +217,20 @@ class Forty:
         return [code for code, (email, sent, opens) in BAD.items() if (line[0], line[4], line[6]) == (email, sent, opens)]
 
     def notice_gaps(self, told: Told) -> None:
-        """A number below the highest that has come, and that has not come, is noticed once."""
+        """Note each gap once: a number that has not come, while a higher number has."""
         came = {name for name, *_ in self.night.sql("select distinct name from load_file")}
         before = {name for day in self.days for name in day.gaps}
         told.gaps = [
             name for number in range(1, self.number) if (name := f"report_{number}.txt") not in came and name not in before
         ]
 
-    # What a report must say
+    # What a monthly report must say
 
     def month(self, year: int, number: int) -> list[Told]:
         return [told for told in self.days if (told.day.year, told.day.month) == (year, number)]
 
     def figures(self, year: int, number: int) -> dict[str, Any]:
-        """The figures of a month by their names in the report."""
+        """Return the figures of a month, by their names in the monthly report."""
         days = self.month(year, number)
         seconds = sorted(day.seconds for day in days if day.seconds is not None)
         half = len(seconds) // 2
@@ -278,10 +278,10 @@ class Forty:
 
     @staticmethod
     def silent(year: int, number: int) -> int:
-        """How many days of the month lie behind the history: no night ran on them either."""
+        """Return how many days of the month come after the forty nights: days without a night as well."""
         end = FIRST + timedelta(days=NIGHTS)
         return sum((day.year, day.month) == (year, number) for day in (end + timedelta(days=n) for n in range(31)))
 
     def zipped(self) -> int:
-        """How many reports all zips hold."""
+        """Return how many reports all zips hold together."""
         return sum(len(zipfile.ZipFile(path).namelist()) - 1 for path in self.night.backups.glob("*.zip"))

@@ -1,4 +1,4 @@
-"""The night that runs between the servers, with everything that it needs."""
+"""A night between the servers: its folders, its settings and the way to run it."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from kit.servers import ETL, execute
 
 
 class Night:
-    """Everything that one night needs, and the run of it."""
+    """The folders and settings of one night, and the way to run it."""
 
     def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self.folder = folder
@@ -29,12 +29,12 @@ class Night:
         } | settings
 
     def environment(self, **changed: str) -> dict[str, str]:
-        """Cron's bare environment, with the settings."""
+        """Return cron's bare environment with the settings; ``changed`` settings win."""
         bare = {"HOME": str(self.folder), "PATH": "/usr/bin:/bin", "ENV_FILE": "/dev/null", "PYTHONWARNINGS": "error"}
         return bare | self.settings | changed
 
     def run(self, script: str = "etl.sh", *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        """Run a script of the product, or a command by its name, and return how it ended, with what it printed."""
+        """Run a script, or a command by its name; return its exit status and its output."""
         interpreter = "bash" if script.endswith(".sh") else sys.executable
         command = [str(ETL / script)] if "." in script else [str(ETL), script]
         return subprocess.run(
@@ -48,21 +48,21 @@ class Night:
         )
 
     def deliver(self, name: str, content: bytes | Path) -> Path:
-        """Put a report on the server."""
+        """Put a report on the server and return its path."""
         path = self.source / name
         path.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
         return path
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Ask the database."""
+        """Run a statement in the night's database and return its rows."""
         return execute(self.settings["DATABASE_URL"], statement, *values)
 
     def statuses(self) -> list[tuple[str, str]]:
-        """Name and status of every delivery, in order of loading."""
+        """Return name and status of every delivery, in the order of loading."""
         return [(name, status) for name, status in self.sql("select name, status from load_file order by id")]
 
     def left_in_work(self) -> list[str]:
-        """The names of what lies in the work directory, the lock file aside."""
+        """Return the files left in the work directory; the files that always stay there do not count."""
         return sorted(
             str(path.relative_to(self.work))
             for path in self.work.rglob("*")

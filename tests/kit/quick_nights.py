@@ -1,4 +1,4 @@
-"""Transform, load and archive on a real Postgres, in this process: for tests of many nights."""
+"""Nights of transform, load and archive only, in this process: for tests of many nights on a real Postgres."""
 
 import zipfile
 from datetime import date
@@ -16,7 +16,7 @@ from transform import stage_report
 
 
 class QuickNights:
-    """One night after the other, without a server: files go into the work directory by hand."""
+    """One night after the other without an SFTP server: the files are put into the work directory."""
 
     def __init__(self, folder: Path, database: str) -> None:
         self.folder = folder
@@ -24,7 +24,7 @@ class QuickNights:
         self.files = 0
 
     def settings(self, as_of: date = date(2013, 2, 15), event: str = "envio", error_rate: float = 1.0) -> Settings:
-        """The settings of a night."""
+        """Return the settings of a night."""
         return Settings(
             sftp_host="x",
             sftp_user="x",
@@ -38,7 +38,7 @@ class QuickNights:
         )
 
     def night(self, files: list[bytes], as_of: date = date(2013, 2, 15), event: str = "envio", error_rate: float = 1.0) -> None:
-        """Stage, load and archive the files, or just let the counters move."""
+        """Stage, load and archive the files; without files only the counters move."""
         self.load(files, as_of, event, error_rate)
         settings = self.settings(as_of, event)
         work, database = WorkDir(settings), Database(settings)
@@ -48,7 +48,7 @@ class QuickNights:
             report.remove()
 
     def load(self, files: list[bytes], as_of: date, event: str, error_rate: float = 1.0) -> None:
-        """Stage and load the files, or just let the counters move."""
+        """Stage and load the files; without files only the counters move."""
         settings = self.settings(as_of, event, error_rate)
         work = WorkDir(settings)
         run = Run("20130215T000200Z-1", "test")
@@ -61,11 +61,11 @@ class QuickNights:
         load_reports(reports, run, settings)
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Ask the database."""
+        """Run a statement in the database and return its rows."""
         return execute(self.database, statement, *values)
 
     def zipped(self) -> dict[str, bytes]:
-        """Every report in the zips, by name."""
+        """Return the content of every report in the zips, by name."""
         found = {}
         for path in (self.folder / "bckp").glob("*.zip"):
             with zipfile.ZipFile(path) as archive:
@@ -73,7 +73,7 @@ class QuickNights:
         return found
 
     def forget(self) -> None:
-        """Start over."""
+        """Empty the tables and delete the zips."""
         tables = "visitor, visitor_basis, statistics, errors, load_gap, load_campaign, load_reject, load_file, load_run"
         execute(self.database, f"truncate {tables}")
         for path in (self.folder / "bckp").glob("*.zip"):

@@ -1,4 +1,4 @@
-"""Real servers on the loopback that keep what they are sent: one for mail, one for web hooks."""
+"""Real servers on the loopback that keep every message: one for mail, one for web hooks."""
 
 import json
 import ssl
@@ -20,7 +20,7 @@ from kit.servers import free_port, need
 
 
 class MailSink:
-    """A mail server; ``answer`` is what it says to a message."""
+    """A mail server; ``answer`` is its answer to every message."""
 
     def __init__(self) -> None:
         self.received: list[EmailMessage] = []
@@ -28,7 +28,7 @@ class MailSink:
         self.answer = "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        """Keep a message."""
+        """Keep the message if the answer is 250, and answer."""
         if self.answer.startswith("250"):
             message = message_from_bytes(envelope.content or b"", policy=policy.default)  # type: ignore[arg-type]
             assert isinstance(message, EmailMessage)
@@ -38,7 +38,7 @@ class MailSink:
 
 
 def certificate(folder: Path) -> Path:
-    """Return a file with a key and its own certificate for localhost."""
+    """Return a file with a key and a self-signed certificate for localhost."""
     openssl = need("openssl")
     path = folder / "localhost.pem"
     if not path.exists():
@@ -51,7 +51,7 @@ def certificate(folder: Path) -> Path:
 
 @contextmanager
 def mail_sink(tls: Path | None = None, login: tuple[str, str] | None = None) -> Iterator[tuple[MailSink, dict[str, str]]]:
-    """Give a mail server and the settings for it: with STARTTLS if there is a certificate, with a login if one is named."""
+    """Run a mail server; yield it and its settings. With ``tls``, a certificate, it demands STARTTLS; with ``login`` a login."""
     sink = MailSink()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if tls else None
     if tls and context:
@@ -87,7 +87,7 @@ def mail_sink(tls: Path | None = None, login: tuple[str, str] | None = None) -> 
 
 
 class Request(NamedTuple):
-    """What a web hook was sent."""
+    """A request that a web hook got."""
 
     path: str
     body: str
@@ -98,7 +98,7 @@ class Request(NamedTuple):
 
 
 class WebSink:
-    """A web server; ``answers`` are the next statuses, then always 200; a status of 0 hangs."""
+    """A web server. ``answers`` holds the next statuses, after which comes 200; status 0 means no answer."""
 
     def __init__(self) -> None:
         self.received: list[Request] = []
@@ -128,11 +128,11 @@ class WebSink:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def paths(self) -> list[str]:
-        """The paths asked for, without what follows the question mark."""
+        """Return the paths of all requests, without their queries."""
         return [request.path.partition("?")[0] for request in self.received]
 
     def wait_for(self, count: int) -> None:
-        """Wait until so many requests have come."""
+        """Wait until ``count`` requests have come."""
         deadline = time.monotonic() + 10
         while len(self.received) < count and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -141,7 +141,7 @@ class WebSink:
 
 @contextmanager
 def web_sink() -> Iterator[WebSink]:
-    """Give a web server."""
+    """Run a web server and yield it."""
     sink = WebSink()
     thread = Thread(target=sink.server.serve_forever)
     thread.start()

@@ -22,7 +22,7 @@ TEMPLATE = "visitas_template"
 
 
 def need(command: str) -> str:
-    """Return the path of a command, or skip the test without it."""
+    """Return the path of a command; skip the test if the command is not installed."""
     found = shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
     if not found:
         pytest.skip(f"{command} is not installed")
@@ -30,7 +30,7 @@ def need(command: str) -> str:
 
 
 class Postgres:
-    """A PostgreSQL server of its own, with a template database that has the schema. It can be killed and started again."""
+    """A PostgreSQL server with a template database that has the schema. A test may kill it and start it again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,20 +44,20 @@ class Postgres:
         )
 
     def address(self, name: str) -> str:
-        """Return the address of one of its databases."""
+        """Return the address of a database of this server."""
         return self.url.replace("/postgres?", f"/{name}?")
 
     def create(self, name: str, template: str = TEMPLATE) -> str:
-        """Make a database with an empty schema, or as a copy of another, and return its address."""
+        """Make a database as a copy of ``template``, by default one with an empty schema; return its address."""
         execute(self.url, f"create database {name} template {template}")
         return self.address(name)
 
     def drop(self, name: str) -> None:
-        """Drop a database, whoever uses it."""
+        """Drop a database, even while it is in use."""
         execute(self.url, f"drop database {name} with (force)")
 
     def start(self) -> str:
-        """Start it and return the address of its database postgres. After a kill its orphans may take a moment to go."""
+        """Start the server and return the address of its database postgres. After a kill, wait until its orphans are gone."""
         for _ in range(20):
             with suppress(subprocess.CalledProcessError):
                 return self._tool("start").strip()
@@ -65,14 +65,14 @@ class Postgres:
         pytest.fail(f"Postgres does not start: {(self.folder / 'log').read_text()}")
 
     def stop(self) -> None:
-        """Stop it in good order."""
+        """Stop the server in good order."""
         self._tool("stop")
 
     def kill(self) -> None:
-        """Kill it as a power cut would."""
+        """Kill the server, as a power cut would."""
         postmaster = int((self.folder / "postmaster.pid").read_text().split()[0])
         os.kill(postmaster, signal.SIGKILL)
-        (self.folder / "postmaster.pid").unlink()  # where nobody collects dead processes, it looks alive
+        (self.folder / "postmaster.pid").unlink()  # in a container without init, the dead process still looks alive
 
     def _tool(self, action: str) -> str:
         command = [sys.executable, str(ROOT / "sql" / "local-postgres.py"), action, "--data", str(self.folder)]
@@ -92,7 +92,7 @@ def execute(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until something is so."""
+    """Wait until the condition holds."""
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
@@ -100,13 +100,13 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
+    """Return a free port of the loopback."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 class OpenSSH:
-    """A real OpenSSH server on the loopback, which can be stopped and started again."""
+    """A real OpenSSH server on the loopback. A test may stop it and start it again."""
 
     def __init__(self, folder: Path) -> None:
         self.sshd = need("sshd")
@@ -142,7 +142,7 @@ class OpenSSH:
         self.process.wait(10)
 
     def settings(self) -> dict[str, str]:
-        """The settings of a client that it lets in."""
+        """Return the settings of a client that this server lets in."""
         return {
             "SFTP_HOST": "127.0.0.1",
             "SFTP_PORT": str(self.port),
@@ -154,7 +154,7 @@ class OpenSSH:
 
 @contextmanager
 def servers() -> Iterator[tuple[Path, Postgres, OpenSSH]]:
-    """A folder with room for nights, and the two servers of them all: for the commands that are no tests."""
+    """Run both servers; yield a folder for nights and the servers. For the programs that are no tests."""
     os.environ["ENV_FILE"] = "/dev/null"
     with tempfile.TemporaryDirectory(prefix="v") as name:
         folder = Path(name)

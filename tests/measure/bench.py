@@ -1,4 +1,4 @@
-"""Measure the night against what a Postgres expert would write by hand, in alternating runs: a table and a plot."""
+"""Measure the night against the statements that a Postgres expert would write by hand, in turns; print a table, draw a plot."""
 
 import argparse
 import importlib.util
@@ -39,7 +39,7 @@ class Size(NamedTuple):
     files: int
     rows: int
     bad_rate: float = 0.0
-    first: int = 7  # consecutive number of the first file
+    first: int = 7  # number in the first file's name
 
     @property
     def lines(self) -> int:
@@ -49,7 +49,7 @@ class Size(NamedTuple):
         return f"{self.files:,} × {self.rows:,}" + (" rejected" if self.bad_rate else "")
 
     def folder(self) -> Path:
-        """Return the folder with the reports, made once."""
+        """Return the folder with the reports; make the reports if they are not there."""
         folder = INPUT / "-".join(map(str, self))
         if not folder.exists():
             made = folder.with_name(f".{folder.name}")
@@ -65,15 +65,15 @@ class Size(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What one command, with all processes below it, took; Postgres's own not counted."""
+    """Time and memory of one command with all processes below it; Postgres does not count."""
 
     seconds: float
     largest: float  # MB, peak of the largest process
-    together: float  # MB, peak of all at the same time
+    together: float  # MB, peak of the sum of all processes
 
 
 def measured(command: list[str], environment: dict[str, str] | None = None, ends: tuple[int, ...] = (0, 3)) -> Measured:
-    """Run a command that must end well and say what it took."""
+    """Run a command, which must end well, and return its time and memory."""
     peaks: dict[int, float] = {}
     together = 0.0
     started = time.monotonic()
@@ -90,12 +90,12 @@ def measured(command: list[str], environment: dict[str, str] | None = None, ends
 
 
 def memory(pid: int) -> dict[int, tuple[float, float]]:
-    """Return the memory of a process and all below it, now and at its peak, in MB."""
+    """Return the memory now and at the peak, in MB, of a process and all processes below it."""
     found = {}
     with suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
         for process in (parent, *parent.children(recursive=True)):
-            with suppress(OSError, KeyError):  # gone
+            with suppress(OSError, KeyError):  # the process has ended
                 lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
                 status = dict(line.split(":", 1) for line in lines)
                 found[process.pid] = (kilobytes(status["VmRSS"]), kilobytes(status["VmHWM"]))
@@ -103,11 +103,11 @@ def memory(pid: int) -> dict[int, tuple[float, float]]:
 
 
 def kilobytes(text: str) -> float:
-    """Return what the kernel writes in kB, in MB."""
+    """Return the MB of a figure that the kernel writes in kB."""
     return int(text.split(maxsplit=1)[0]) / 1024
 
 
-# What the expert writes: no validation, no transfer, no backup. Same statistics and visitor, keys and indexes included.
+# The expert's statements: no validation, no transfer, no backup. The same statistics and visitor, with keys and indexes.
 FLOOR_START = """
 \\set QUIET on
 \\set ON_ERROR_STOP on
@@ -137,8 +137,8 @@ on conflict (email) do update set
 """
 
 
-# Twenty million lines of five million people, the same as the generator's; as fast as they can be made, but with every
-# visitor where the nights would have put it: beside those of the report that brought it.
+# Twenty million lines of five million people, the same people as in the generated reports. The rows are made as fast as
+# possible, but each visitor lies where the nights would have put it: beside the other visitors of the same report.
 HISTORY = """
 drop index statistics_email;
 alter table statistics drop constraint statistics_pkey;
@@ -172,7 +172,7 @@ checkpoint;  -- a history is on the disk
 
 
 class Bench:
-    """The servers, and one fresh night after the other between them."""
+    """The servers, and one fresh night after the other."""
 
     def __init__(self, folder: Path, postgres: Postgres, openssh: OpenSSH) -> None:
         self.folder = folder
@@ -182,13 +182,13 @@ class Bench:
         assert package and package.origin
         self.psql = str(Path(package.origin).parent / "pginstall18" / "bin" / "psql")
         self.numbers = itertools.count(1)
-        # ext4 passes over every inode that was freed in the last minutes, a tenth of a millisecond for each new file: what
-        # one night cleared away would slow the next, which is not a day later here. So each has inodes of its own.
+        # ext4 skips every inode that was freed in the last minutes, which costs 0.1 ms for each new file: the deleted files
+        # of one night would slow down the next night, which follows at once here. So each night has inodes of its own.
         subprocess.run(["chattr", "+T", str(folder)], check=False, capture_output=True)
 
     @contextmanager
     def night(self, size: Size | None = None) -> Iterator[Night]:
-        """Give a fresh database and, at the source, the reports."""
+        """Yield a night with a fresh database and the reports on the server."""
         (folder := self.folder / f"night{next(self.numbers)}").mkdir()
         night = Night(folder, self.openssh.settings() | {"DATABASE_URL": self.postgres.create("bench")})
         if size:
@@ -199,7 +199,7 @@ class Bench:
         self.postgres.drop("bench")
 
     def floor(self, size: Size) -> Measured:
-        """Return what the hand-written script takes."""
+        """Measure the expert's statements."""
         with self.night() as night:
             script = FLOOR_START
             for number, path in enumerate(sorted(size.folder().iterdir()), 1):
@@ -209,14 +209,14 @@ class Bench:
             return measured([self.psql, "-X", night.settings["DATABASE_URL"], "-f", str(night.folder / "floor.sql")])
 
     def whole(self, size: Size) -> Measured:
-        """Return what etl.sh takes, from the server to the proved zip and the cleared source."""
+        """Measure etl.sh, from the files on the server until they are in a checked zip and deleted."""
         with self.night(size) as night:
             found = measured(["bash", str(ETL / "etl.sh")], night.environment())
             self.check(night, size)
             return found
 
     def stages(self, size: Size, *names: str, cores: str = "") -> dict[str, Measured]:
-        """Return what each stage takes alone; those that are named, or all; on all cores, or on those that are named."""
+        """Measure each stage alone; all stages, or ``names`` only; on all cores, or on ``cores`` only."""
         pinned = ["taskset", "--cpu-list", cores] if cores else []
         with self.night(size) as night:
             found = {
@@ -228,12 +228,12 @@ class Bench:
             return found
 
     def check(self, night: Night, size: Size) -> None:
-        """A fast night that is wrong counts for nothing."""
+        """Check the result of the night: a fast night with a wrong result does not count."""
         assert night.sql("select count(*), sum(rows_read) from load_file") == [(size.files, size.lines)]
         assert list(night.source.iterdir()) == []
 
     def sftp(self, size: Size) -> Measured:
-        """Return what OpenSSH's own client takes for the same files."""
+        """Measure OpenSSH's own client with the same files."""
         with self.night(size) as night:
             (target := night.folder / "fetched").mkdir()
             (batch := night.folder / "batch").write_text(f"get {night.source}/* {target}/\n")
@@ -242,14 +242,14 @@ class Bench:
             return measured(["sftp", *options.split(), f"{ssh.settings()['SFTP_USER']}@127.0.0.1"])
 
     def idle(self, size: Size) -> tuple[Measured, Measured]:
-        """Return what a night without files takes, in the month of the last night and in another."""
+        """Measure a night without files, in the month of the last night and in another month."""
         with self.night(size) as night:
             measured(["bash", str(ETL / "etl.sh")], night.environment())
             same = measured(["bash", str(ETL / "etl.sh")], night.environment())
             return same, measured(["bash", str(ETL / "etl.sh")], night.environment(AS_OF="2013-03-01"))
 
     def on_history(self, sizes: list[Size]) -> tuple[list[Measured], dict[str, list[Measured]]]:
-        """Return what nights take on top of twenty million lines, and then the questions of people."""
+        """Measure nights on top of twenty million lines, and then the commands of people."""
         with self.night() as night:
             subprocess.run(
                 [self.psql, "-qX", "-v", "ON_ERROR_STOP=1", night.settings["DATABASE_URL"]], input=HISTORY, text=True, check=True
@@ -264,7 +264,7 @@ class Bench:
 
     @staticmethod
     def question(night: Night, name: str) -> Measured:
-        """Return what the answer to a question takes; a report that has no zip, or no cron line, is not well."""
+        """Measure a command. It may end with a fault, because there is no zip and no cron line."""
         return measured([sys.executable, str(ETL), *QUESTIONS[name]], night.environment(), ends=(0, 2, 3, 13))
 
 
@@ -281,7 +281,7 @@ ONE_MILLION, TEN_MILLION, IN_BYTES, IDLE = Size(1, 1_000_000), Size(1, 10_000_00
 
 
 class Findings:
-    """All that was measured: a table, the goals, a plot."""
+    """All measurements: a table, the goals, a plot."""
 
     def __init__(self) -> None:
         self.medians: dict[str, float] = {}  # seconds
@@ -291,7 +291,7 @@ class Findings:
             column.justify = "right"
 
     def add(self, what: str, size: Size, measurements: list[Measured]) -> float:
-        """Enter measurements of one thing and return the median of their seconds."""
+        """Add the measurements of one thing and return the median of their seconds."""
         seconds = statistics.median(one.seconds for one in measurements)
         self.medians[f"{what}, {size}"] = seconds
         self.table.add_row(
@@ -305,7 +305,7 @@ class Findings:
         return seconds
 
     def goal(self, figure: str, value: float, limit: float, form: str, *, least: bool = False) -> None:
-        """Compare a figure with its goal: at the most, or at the least."""
+        """Compare a figure with its goal: ``limit`` at the most, or at the least."""
         met = value >= limit if least else value <= limit
         sign = "≥" if least else "≤"
         self.goals.add_row(figure, format(value, form), f"{sign} {limit:{form}}", "met" if met else "missed")
@@ -354,7 +354,7 @@ def processor() -> str:
 
 
 def compare(bench: Bench, findings: Findings, runs: range) -> None:
-    """Measure the usual sizes; what is compared is measured in turns."""
+    """Measure the usual sizes, in turns where two things are compared."""
     turns: dict[tuple[str, Size], Callable[[Size], Measured]] = {
         ("floor", MANY_LINES): bench.floor,
         ("night", MANY_LINES): bench.whole,
@@ -393,7 +393,7 @@ def compare(bench: Bench, findings: Findings, runs: range) -> None:
 
 
 def compare_large(bench: Bench, findings: Findings, runs: range) -> None:
-    """Measure what takes long: the largest file once."""
+    """Measure the sizes that take long; the largest file once."""
     large, small = bench.whole(TEN_MILLION), bench.whole(ONE_MILLION)
     findings.add("night", TEN_MILLION, [large])
     findings.goal(f"MB of the largest process, {TEN_MILLION}", large.largest, 150, ".0f")

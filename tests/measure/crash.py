@@ -1,7 +1,7 @@
 """Kill the night at every point where it could hurt, run it again, and compare with an undisturbed night.
 
-No hook in the product: strace kills a stage at its n-th rename, fsync, unlink, open for writing or
-socket send, for every n that an undisturbed stage reaches; and whole nights are killed at random times.
+The program needs no hook for this: strace kills a stage at its n-th rename, fsync, unlink, open for writing or socket send,
+for every n that an undisturbed stage reaches. Whole nights are also killed at random times.
 """
 
 import argparse
@@ -28,11 +28,11 @@ from kit.samples import line, report
 from kit.servers import ETL, OpenSSH, Postgres, servers
 
 STAGES = ("extract", "transform", "load", "archive")
-# Where a stage is killed; at openat as far as it opens for writing.
+# The system calls at which a stage is killed; openat only where it opens for writing.
 CALLS = ("rename", "fsync", "fdatasync", "unlink", "openat", "sendto")
 NIGHT_SECONDS = 1.5  # about as long as an undisturbed night takes
-FIRST_SEEN = 1_360_348_200  # the reports' time at the source: the same in every night
-# What a night leaves behind; run ids and times aside.
+FIRST_SEEN = 1_360_348_200  # the reports' time on the server, the same in every night
+# What a night leaves behind, without run ids and times.
 TABLES = (
     "select * from visitor order by email",
     "select * from visitor_basis",
@@ -43,7 +43,7 @@ TABLES = (
     "select name from load_gap order by name",
     "select name, sha256, bytes, source_mtime, status, name_reused, rows_read, rows_loaded, rows_rejected,"
     " visitors_new + visitors_updated, archived_at is not null, source_deleted_at is not null from load_file order by name",
-    "select sum(visitors_new) from load_file",  # which of two files brings an address first is chance
+    "select sum(visitors_new) from load_file",  # chance decides which of two files brings an address
     "select distinct status from load_run where status = 'running'",
 )
 
@@ -60,17 +60,17 @@ class Point(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a night, or a night in two parts, leaves behind."""
+    """Everything that is left after a night, or after a killed night and the next."""
 
     tables: list[Any]
-    zips: list[tuple[str, bytes]]  # distinct name and content of the reports in all zips
-    zipped: int  # how many there are, each as often as it is there
+    zips: list[tuple[str, bytes]]  # name and content of the reports in all zips, each once
+    zipped: int  # how many reports there are in all zips together
     work: list[str]
     source: list[str]
 
 
 def reports() -> dict[str, bytes]:
-    """A small night with everything in it: good, rejected and repeated lines, a duplicate, a refused file, a gap."""
+    """Return the files of a small night with good, rejected and repeated lines, a duplicate, a refused file and a gap."""
     mixed = report(line("ana@example.com"), b"nobody,,,\r\n", line("bea@example.com", opened="08/02/2013 12:00"))
     return {
         "report_7.txt": mixed,
@@ -81,13 +81,13 @@ def reports() -> dict[str, bytes]:
 
 
 def prepare(night: Night) -> None:
-    """Lay out the reports at the source."""
+    """Put the reports on the server."""
     for name, content in reports().items():
         os.utime(night.deliver(name, content), (FIRST_SEEN, FIRST_SEEN))
 
 
 def outcome(night: Night) -> Outcome:
-    """Look at all that the night left behind."""
+    """Return what the night left behind."""
     members = []
     for path in sorted(night.backups.iterdir()):
         assert path.suffix == ".zip", f"{path.name} is half-written"
@@ -113,7 +113,7 @@ def census(night: Night) -> list[Point]:
 
 
 def points_of(stage: str, trace: str) -> list[Point]:
-    """Return the points in a stage's trace: the ordinal of each call among its thread's calls of that name."""
+    """Return the points in a stage's trace. Calls of one name are counted for each thread on its own."""
     seen: dict[tuple[str, str], int] = {}
     points = set()
     for thread, call, rest in re.findall(r"^(\d+) +(\w+)\((.*)", trace, re.MULTILINE):
@@ -124,7 +124,7 @@ def points_of(stage: str, trace: str) -> list[Point]:
 
 
 def run_stage(night: Night, stage: str, strace: list[str] | None = None) -> int:
-    """Run one stage of a night, under strace if it is to be killed or watched, and return its status."""
+    """Run one stage of a night, under strace if there are options for strace, and return its status."""
     command = [sys.executable, str(ETL / f"{stage}.py")]
     if strace is not None:
         command = ["strace", "-f", "-qqq", *strace, *command]
@@ -133,7 +133,7 @@ def run_stage(night: Night, stage: str, strace: list[str] | None = None) -> int:
 
 
 def crash_at(night: Night, point: Point) -> bool:
-    """Run a night whose stage is killed at the point and go no further; return whether it was killed."""
+    """Run a night until a stage is killed at the point; return whether it was killed."""
     for stage in STAGES[: STAGES.index(point.stage)]:
         assert run_stage(night, stage) in (0, 3)
     inject = f"inject={point.call}:signal=SIGKILL:when={point.number}"
@@ -142,7 +142,7 @@ def crash_at(night: Night, point: Point) -> bool:
 
 
 def crash_after(night: Night, seconds: float) -> bool:
-    """Run a night, every process of which is killed after some time; return whether it was still running."""
+    """Run a night and kill all its processes after ``seconds``; return whether it was still running."""
     command = ["bash", str(ETL / "etl.sh")]
     with subprocess.Popen(
         command, env=night.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -156,7 +156,7 @@ def crash_after(night: Night, seconds: float) -> bool:
 
 
 def settle(night: Night) -> None:
-    """Wait until Postgres has noticed that the killed run is gone."""
+    """Wait until Postgres has noticed that the killed run has ended."""
     query = "select 1 from pg_stat_activity where datname = current_database() and application_name = 'visitas-etl'"
     deadline = time.monotonic() + 30
     while night.sql(query):
@@ -165,7 +165,7 @@ def settle(night: Night) -> None:
 
 
 def recovered(night: Night) -> Outcome:
-    """Run the night again, undisturbed, and return what the two leave behind."""
+    """Run the night again, undisturbed, and return what both runs leave behind."""
     settle(night)
     done = night.run()
     assert done.returncode in (0, 3), done.stderr
@@ -173,7 +173,7 @@ def recovered(night: Night) -> Outcome:
 
 
 class Ground:
-    """The servers of all nights, and room for one night after the other."""
+    """The servers of all nights, and a folder for one night after the other."""
 
     def __init__(self, folder: Path, postgres: Postgres, openssh: OpenSSH) -> None:
         self.folder = folder
@@ -182,7 +182,7 @@ class Ground:
 
     @contextmanager
     def night(self, name: str) -> Iterator[Night]:
-        """Give a fresh night with the reports at its source; clear everything away if all went well."""
+        """Yield a fresh night with the reports on the server; delete everything afterwards if all went well."""
         (folder := self.folder / name).mkdir()
         night = Night(folder, self.openssh.settings() | {"DATABASE_URL": self.postgres.create(name)})
         prepare(night)
@@ -191,7 +191,7 @@ class Ground:
         shutil.rmtree(folder)
 
     def undisturbed(self) -> Outcome:
-        """Return what a night leaves behind that nothing disturbs."""
+        """Return what an undisturbed night leaves behind."""
         with self.night("undisturbed") as night:
             assert night.run().returncode == 3  # for the refused file
             return outcome(night)
@@ -202,13 +202,13 @@ class Ground:
             return census(night)
 
     def after_crash(self, name: str, crash: Callable[[Night], bool]) -> Outcome | None:
-        """Return what a crashed night and the next one leave behind, or None if the crash did not come about."""
+        """Return what a crashed night and the next leave behind, or None if there was no crash."""
         with self.night(name) as night:
             return recovered(night) if crash(night) else None
 
 
 def main() -> None:
-    """Kill the night at every point and at random times; end with the count of what was lost or came twice."""
+    """Kill the night at every point and at random times; at the end, print how often something was lost or came twice."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--random", type=int, default=100, help="kills at random times (%(default)s)")
     arguments = parser.parse_args()
@@ -217,7 +217,7 @@ def main() -> None:
 
 
 def run_all(ground: Ground, random_kills: int) -> int:
-    """Run every crash, show the progress, and return 1 if any lost or repeated something."""
+    """Run every crash with a progress bar; return 1 if a crash lost or repeated anything."""
     expected = ground.undisturbed()
     chance = random.Random(2013)
     crashes: dict[str, Callable[[Night], bool]] = {str(point): partial(crash_at, point=point) for point in ground.points()}
@@ -225,10 +225,9 @@ def run_all(ground: Ground, random_kills: int) -> int:
         seconds = chance.uniform(0.1, NIGHT_SECONDS)
         crashes[f"random kill {number} after {seconds:.2f} s"] = partial(crash_after, seconds=seconds)
     lost = twice = missed = 0
-    with ThreadPoolExecutor(os.cpu_count()) as workers:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         futures = {
-            workers.submit(ground.after_crash, f"crash_{index}", crash): name
-            for index, (name, crash) in enumerate(crashes.items())
+            pool.submit(ground.after_crash, f"crash_{index}", crash): name for index, (name, crash) in enumerate(crashes.items())
         }
         for future in tqdm(as_completed(futures), total=len(futures), unit="crash", disable=None):
             found = future.result()
@@ -243,7 +242,7 @@ def run_all(ground: Ground, random_kills: int) -> int:
 
 
 def difference(expected: Outcome, found: Outcome) -> str:
-    """Say where two outcomes differ."""
+    """Return a sentence that says where two outcomes differ."""
     pairs = [
         *zip(TABLES, expected.tables, found.tables, strict=True),
         *zip(Outcome._fields[1:], expected[1:], found[1:], strict=True),

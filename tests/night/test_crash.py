@@ -1,4 +1,4 @@
-"""A sample of the crash points: one of each kind in each stage, and a few random kills. `make crash-test` runs all."""
+"""A sample of the crash points: one of each kind in each stage, and a few kills by the clock. `make crash-test` runs all."""
 
 import random
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def test_killed_at_a_call(ground: Ground, undisturbed: Outcome, points: list[Poi
     if there:
         point = random.Random(f"{stage} {call}").choice(there)
         survives(ground, undisturbed, f"{stage}_{call}", partial(crash_at, point=point))
-    else:  # what a stage never does cannot be hit
+    else:  # the stage never makes this call
         assert (stage, call) in {
             ("transform", "fsync"), ("transform", "unlink"), ("load", "rename"), ("load", "fsync"), ("load", "unlink"),
             ("extract", "unlink"), *((stage, "fdatasync") for stage in STAGES),

@@ -11,12 +11,12 @@ import pytest
 from kit.night import Night
 from kit.servers import ROOT, need
 
-pytestmark = pytest.mark.xdist_group("crontab")  # there is one of it
+pytestmark = pytest.mark.xdist_group("crontab")  # there is only one crontab
 
 
 @pytest.fixture
 def crontab() -> Iterator[None]:
-    """This user's crontab, put back as it was; a cron daemon reads it."""
+    """This user's crontab, which a cron daemon reads. Afterwards it is as it was."""
     need("crontab")
     before = subprocess.run(["crontab", "-l"], capture_output=True, check=False)
     if before.stdout.strip() and not os.environ.get("CI"):
@@ -36,9 +36,9 @@ def crontab() -> Iterator[None]:
         daemon.wait(5)
 
 
-def test_who_shares_the_crontab_is_in_one_process(request: pytest.FixtureRequest) -> None:
-    """Versions of pytest and its plugin that do not fit each other pass over the groups, and say nothing."""
-    assert request.node.nodeid.endswith("@crontab") or "PYTEST_XDIST_WORKER" not in os.environ  # all tests are in one process
+def test_all_tests_of_the_crontab_are_in_one_process(request: pytest.FixtureRequest) -> None:
+    """If the versions of pytest and pytest-xdist do not fit each other, xdist_group does nothing, without a warning."""
+    assert request.node.nodeid.endswith("@crontab") or "PYTEST_XDIST_WORKER" not in os.environ  # without xdist: one process
 
 
 def make(target: str) -> str:
@@ -67,9 +67,9 @@ def test_cron_starts_the_night_once(crontab: None, night: Night, real: Path) -> 
     (command,) = [entry.removeprefix("2 0 * * * ") for entry in installed().splitlines() if "etl.sh" in entry]
     settings = "".join(f"{name}={value}\n" for name, value in night.settings.items())
     (night.folder / "env").write_text(settings)
-    # The line as installed, but for the time: the next minute, whichever it is.
+    # The installed line, but every minute: so it runs at the next minute.
     tab = f"ENV_FILE={night.folder}/env\n* * * * * {command}\n"
-    time.sleep(1.1)  # cron takes two changes in one second for one, and may have read the first already
+    time.sleep(1.1)  # cron sees two changes in one second as one, and may have read the first already
     subprocess.run(["crontab", "-"], input=tab.encode(), check=True)
     deadline = time.monotonic() + 100
     while not night.sql("select 1 from load_run where status = 'done'"):

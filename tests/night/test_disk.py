@@ -1,4 +1,4 @@
-"""Disks that fill up or cannot be written: status 13, one sentence, nothing half-written, and the next run heals."""
+"""Disks that are full or cannot be written: status 13, one sentence, nothing half-written, and the next run finishes the work."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from kit.night import Night
 from kit.samples import line, report
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-LINES = 30_000  # 2.2 MB, a fifth of that in a zip
+LINES = 30_000  # 2.2 MB; in a zip a fifth of that
 SMALL = "128k"
 
 
@@ -29,7 +29,7 @@ def small_disk(folder: Path, size: str = SMALL) -> Iterator[None]:
 
 @pytest.fixture
 def full_night(night: Night) -> Night:
-    """A night with a report that does not fit on a small disk, and does not compress well enough either."""
+    """A night with a report that does not fit on a small disk, not even compressed."""
     night.deliver("report_1.txt", report(*(line(f"{os.urandom(12).hex()}@example.com") for _ in range(LINES))))
     return night
 

@@ -110,7 +110,7 @@ def test_a_failing_stage_holds_nothing_back(night: Night) -> None:
     assert night.run("extract.py").returncode == 0
     done = night.run(SFTP_PORT="1")  # nobody listens there
     assert done.returncode == 10
-    assert done.stderr.count("does not answer") == 2  # extract and archive say so, nobody else complains
+    assert done.stderr.count("does not answer") == 2  # extract and archive say so; the other stages say nothing
     assert night.statuses() == [("report_7.txt", "loaded")]
     assert night.sql("select archived_at is not null, source_deleted_at is null from load_file") == [(True, True)]
     assert (night.source / "report_7.txt").exists()
@@ -128,7 +128,7 @@ def test_kept_sources_are_remembered(night: Night) -> None:
     assert night.statuses() == [("report_7.txt", "loaded")]
     assert "seen=1" in (night.logs / "extract.log").read_text()
     assert (night.logs / "extract.log").read_text().count("pulled report_7.txt") == 1
-    kept.touch()  # another time: perhaps another file, so it is looked at
+    kept.touch()  # another time may mean another file, so extract looks again
     os.utime(kept, (1, 1))
     assert night.run(DELETE_SOURCE="false").returncode == 0
     assert night.statuses() == [("report_7.txt", "loaded"), ("report_7.txt", "duplicate")]
@@ -170,7 +170,7 @@ def test_campaign_summary(night: Night) -> None:
 
 
 def test_a_large_file_that_is_refused_is_known_and_kept_whole(night: Night) -> None:
-    """Nobody reads it to its end to load it; its hash is that of all its bytes."""
+    """A refused file is hashed to its end, although no record is read."""
     content = b"no header\n" * 300_000
     night.deliver("report_1.txt", content)
     assert night.run().returncode == 3

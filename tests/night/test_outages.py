@@ -1,4 +1,4 @@
-"""Outages that heal are waited out by the same run; those that last end with a clear sentence, and the next night goes on."""
+"""A short outage is waited out by the same run. A long outage ends with a clear sentence, and the next night goes on."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ BIG = 200 << 20  # bytes: a transfer long enough to be hit in the middle
 
 @pytest.fixture
 def own_postgres(short_tmp: Path) -> Iterator[Postgres]:
-    """A server that this test may kill."""
+    """A Postgres that this test may kill."""
     server = Postgres(short_tmp / "own")
     yield server
     server.stop()
@@ -36,7 +36,7 @@ def own_postgres(short_tmp: Path) -> Iterator[Postgres]:
 
 @contextmanager
 def running(night: Night, **changed: str) -> Iterator[subprocess.Popen[str]]:
-    """A night under way; at the end of the block it must end well and quietly."""
+    """Run a night during the block. At the end of the block the night must end well, without a word."""
     command = ["bash", str(ETL / "etl.sh")]
     with subprocess.Popen(command, env=night.environment(**changed), stderr=subprocess.PIPE, text=True) as run:
         yield run
@@ -45,7 +45,7 @@ def running(night: Night, **changed: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def slow_copy(night: Night) -> None:
-    """Make every line take its time, so that Postgres can be hit in the middle of a COPY."""
+    """Slow down every row, so that Postgres can be hit in the middle of a COPY."""
     night.sql("create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(0.02); return new; end'")
     night.sql("create trigger slow before insert on statistics for each row execute function slow()")
 
@@ -89,7 +89,7 @@ def test_backend_terminated_in_mid_transaction(night: Night) -> None:
 
 
 def test_a_lock_that_is_held_too_long(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An analyst's open transaction costs a wait, not the night."""
+    """The open transaction of an analyst costs a wait, not the night."""
     deliver(night)
     assert night.run("extract.py").returncode == 0
     assert night.run("transform.py").returncode == 0
@@ -103,14 +103,14 @@ def test_a_lock_that_is_held_too_long(night: Night, monkeypatch: pytest.MonkeyPa
 
 
 def children(parent: int) -> list[int]:
-    """The processes below a process."""
+    """Return all processes below a process."""
     found = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False).stdout
     direct = [int(pid) for pid in found.split()]
     return direct + [pid for child in direct for pid in children(child)]
 
 
 def kill(processes: list[int]) -> None:
-    """Kill processes; the end of one may be that of another."""
+    """Kill the processes that still live: the end of a process may end another."""
     for process in processes:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
@@ -118,7 +118,7 @@ def kill(processes: list[int]) -> None:
 
 @pytest.fixture
 def transfer(own_openssh: OpenSSH, database: str, tmp_path: Path) -> Night:
-    """A night with a report that takes a while to pull; it is no report, so that nothing else takes long."""
+    """A night with a file that takes long to pull. The file is refused, so that nothing else takes long."""
     night = Night(tmp_path, own_openssh.settings() | {"DATABASE_URL": database, "RETRY_SECONDS": "60"})
     with night.deliver("report_1.txt", b"").open("wb") as file:
         file.truncate(BIG)
@@ -132,7 +132,7 @@ def in_transfer(night: Night) -> bool:
 
 @contextmanager
 def pulling(night: Night) -> Iterator[None]:
-    """The pull under way, in the middle of the file; at the end of the block it must end well and quietly."""
+    """Run extract; the block begins in the middle of the file. After the block extract must end well, without a word."""
     command = ["bash", "-c", f"exec '{os.sys.executable}' '{ETL / 'extract.py'}'"]
     with subprocess.Popen(command, env=night.environment(), stderr=subprocess.PIPE, text=True) as run:
         wait_for(lambda: in_transfer(night))
@@ -217,7 +217,7 @@ def test_a_silent_postgres(night: Night, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_postgres_that_lets_us_in_and_says_nothing(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a pooler does that has no server to give."""
+    """A pooler does this when it has no connection left."""
     monkeypatch.setattr(database, "SETUP_LIMIT", 0.5)
     told = {"client_encoding": "UTF8", "DateStyle": "ISO", "standard_conforming_strings": "on"}
     welcome = message(b"R", bytes(4)) + b"".join(message(b"S", f"{name}\0{value}\0".encode()) for name, value in told.items())
@@ -238,11 +238,11 @@ def test_a_postgres_that_lets_us_in_and_says_nothing(night: Night, monkeypatch: 
         with pytest.raises(waiting.Outage, match="does not answer"), database.Database(settings(night)).transaction():
             pass
         pooler.join(10)
-        assert not pooler.is_alive()  # it has seen us go
+        assert not pooler.is_alive()  # it has seen our connection close
 
 
 def message(kind: bytes, content: bytes) -> bytes:
-    """A message of Postgres's protocol."""
+    """Return a message of Postgres's protocol."""
     return kind + (len(content) + 4).to_bytes(4) + content
 
 
@@ -257,7 +257,7 @@ def test_a_postgres_that_hangs_is_cut_off(night: Night, monkeypatch: pytest.Monk
     thawed.start()
     with pytest.raises(waiting.Outage), link.transaction() as cursor:
         cursor.execute("select 1")
-    assert thawed.is_alive()  # it was our own limit that ended the wait
+    assert thawed.is_alive()  # our own limit ended the wait
     thawed.cancel()
     os.kill(backend, signal.SIGCONT)
 
@@ -282,7 +282,7 @@ def test_back_off_ends_and_lasting_trouble_is_not_retried() -> None:
     with pytest.raises(waiting.Outage):
         waiting.retrying(3)(fail, waiting.Outage(12, "gone.", "wait."))
     assert len(tries) > 1
-    assert tries[-1] - tries[0] < 6  # a sleep may end late, but none is begun that would end behind the limit
+    assert tries[-1] - tries[0] < 6  # no pause begins that would end after the limit
     tries.clear()
     with pytest.raises(trouble.StageError):
         waiting.retrying(3)(fail, trouble.StageError(12, "no.", "never."))
@@ -290,7 +290,7 @@ def test_back_off_ends_and_lasting_trouble_is_not_retried() -> None:
 
 
 def test_an_outage_longer_than_that(night: Night, openssh: OpenSSH) -> None:
-    """The right status, one sentence, and the next night finishes the work, files in the work directory first."""
+    """The status is right, there is one sentence, and the next night finishes the work: files in the work directory first."""
     deliver(night)
     url = night.settings["DATABASE_URL"]
     started = time.monotonic()
@@ -303,7 +303,7 @@ def test_an_outage_longer_than_that(night: Night, openssh: OpenSSH) -> None:
         "staged/report_1.txt.manifest.json",
         "staged/report_1.txt.statistics.csv",
     ]
-    done = night.run(DATABASE_URL=url, SFTP_PORT="1")  # now the other server is gone
+    done = night.run(DATABASE_URL=url, SFTP_PORT="1")  # now the SFTP server is gone
     assert done.returncode == 10
     assert night.sql("select name, status from load_file") == [("report_1.txt", "loaded")]
     assert night.run().returncode == 0

@@ -17,7 +17,7 @@ def good(count: int, start: int = 0) -> list[bytes]:
 
 @pytest.mark.parametrize("table", ["statistics", "visitor"])
 def test_lines_that_postgres_refuses(night: Night, table: str) -> None:
-    """Validation passed them, a stricter constraint does not: they are isolated, kept, and the rest is loaded."""
+    """Validation accepts the lines, a constraint in Postgres refuses them: they are rejected, the rest of the file is loaded."""
     night.sql(f"alter table {table} add constraint no_odd_people check (email !~ 'odd')")
     lines = good(500)
     refused = (2, 137, 138, 500)
@@ -39,7 +39,7 @@ def test_lines_that_postgres_refuses(night: Night, table: str) -> None:
 
 
 def test_refused_lines_are_found_in_logarithmic_time(night: Night) -> None:
-    night.sql("create sequence copies")  # counts even in what is rolled back
+    night.sql("create sequence copies")  # a rollback does not undo its count
     night.sql("alter table statistics add check (email <> 'odd@example.com')")
     night.sql(
         "create function count_copies() returns trigger language plpgsql as 'begin perform nextval(''copies''); return null; end'"
@@ -51,7 +51,7 @@ def test_refused_lines_are_found_in_logarithmic_time(night: Night) -> None:
     assert night.run().returncode == 0
     assert night.sql("select rows_loaded, rows_rejected from load_file") == [(3999, 1)]
     ((copies,),) = night.sql("select last_value from copies")
-    assert copies <= 2 * 12 + 4  # the whole, twice, and two halves for each of log2(4000) steps
+    assert copies <= 2 * 12 + 4  # the whole file, twice, and two halves in each of log2(4000) steps
 
 
 def test_quarantine(night: Night) -> None:
@@ -72,7 +72,7 @@ def test_quarantine(night: Night) -> None:
     assert night.sql("select count(*) from visitor") == [(8,)]
     assert night.sql("select count(distinct archive_name) from load_file where archived_at is not null") == [(1,)]
     assert list(night.source.iterdir()) == []
-    night.deliver("report_1.txt", report(*good(7), *bad))  # the README's replay: put it back with a higher rate
+    night.deliver("report_1.txt", report(*good(7), *bad))  # as the README says: put the file back, with a higher rate
     assert night.run(MAX_ERROR_RATE="0.5").returncode == 0
     assert night.statuses()[-1] == ("report_1.txt", "loaded")
 
@@ -144,7 +144,7 @@ def test_a_gap_is_reported_once(night: Night) -> None:
     assert "numbers: report_10.txt, report_11.txt." in night.run().stderr
     assert night.run().stderr == ""
     night.deliver("report_8.txt", report(*good(1, 8)))
-    night.deliver("report_20130208.txt", report(*good(1, 20)))  # a new numbering, not twenty million gaps
+    night.deliver("report_20130208.txt", report(*good(1, 20)))  # a new way to number, not twenty million gaps
     assert night.run().stderr == ""
 
 
@@ -190,7 +190,7 @@ def test_a_killed_run_is_marked_crashed_and_leaves_no_lock(night: Night) -> None
 
 
 def test_file_ids_go_on_where_they_were(database: str) -> None:
-    """A database that was in use before ids were reserved."""
+    """The database has rows from before ids were reserved."""
     migrations = sorted((ROOT / "sql" / "migrations").glob("*.sql"))
     execute(database, "drop schema public cascade")
     execute(database, "create schema public")

@@ -1,4 +1,4 @@
-"""What bad input and broken surroundings get: one clear sentence, the right status, and nothing lost."""
+"""Bad input and broken surroundings: one clear sentence, the right status, and nothing lost."""
 
 import os
 import resource
@@ -19,10 +19,10 @@ GOOD = report(line())
 
 
 def ends(night: Night, status: int, *parts: str, script: str = "etl.sh", **changed: str) -> str:
-    """Run the script; it ends with the status, soon, and says the parts, without a traceback."""
+    """Run the script and return its messages. It must end soon, with this status and these parts, without a traceback."""
     started = time.monotonic()
     done = night.run(script, **changed)
-    assert time.monotonic() - started < 55  # less than any RETRY_SECONDS here: lasting trouble is not retried
+    assert time.monotonic() - started < 55  # below every RETRY_SECONDS here: the trouble was not tried again
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr + "".join(path.read_text() for path in night.logs.glob("*.log"))
     for part in parts:
@@ -32,7 +32,7 @@ def ends(night: Night, status: int, *parts: str, script: str = "etl.sh", **chang
 
 
 def nothing_lost(night: Night) -> None:
-    """In good surroundings the next run loads what is there."""
+    """Run the night without the trouble: it must load the report."""
     done = night.run()
     assert (done.returncode, done.stderr) == (0, "")
     assert ("report_1.txt", "loaded") in night.statuses()

@@ -1,4 +1,4 @@
-"""Channels that hang, refuse or cannot be reached: bounded, and without a secret in what they say."""
+"""Channels that hang, refuse or cannot be reached: the time is limited, and no message holds a secret."""
 
 import socket
 import time
@@ -45,7 +45,7 @@ def test_a_web_server_that_hangs() -> None:
         assert why(partial(channels.ping, url, "0", "run")) == "HEALTHCHECK_URL: timed out"
         assert why(partial(channels.send_slack, NOTICE, made(slack_webhook_url=f"{sink.url}/SECRET"))) == "Slack: timed out"
         wait_for(lambda: len(sink.received) > channels.TRIES)
-        assert len(sink.received) == channels.TRIES + 1  # Slack may have taken it: a second message would be one too many
+        assert len(sink.received) == channels.TRIES + 1  # Slack may have it already: a second message would be too many
 
 
 def test_a_web_server_that_is_not_there() -> None:

@@ -1,4 +1,4 @@
-"""Who hears what: every severity end to end through etl.sh, real mail and web servers, and no channel that hurts the run."""
+"""Who hears what: every severity through etl.sh to real mail and web servers. No channel can harm the run."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class Told(Night):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The last run's metrics, by name and label."""
+        """Return the last run's metrics, by name and label."""
         lines = (self.folder / "metrics" / "visitas.prom").read_text().splitlines()
         return {name: float(value) for name, _, value in (text.rpartition(" ") for text in lines if text[0] != "#")}
 
@@ -45,7 +45,7 @@ class Told(Night):
         return [str(message["Subject"]) for message in self.mail.received]
 
     def said(self) -> list[str]:
-        """What Slack was sent."""
+        """Return the texts of all messages to Slack."""
         return [request.json["blocks"][0]["text"]["text"] for request in self.slack.received]
 
 
@@ -64,14 +64,14 @@ def told(night: Night) -> Iterator[Told]:
 
 
 def plain(message: EmailMessage) -> str:
-    """The text part of a mail."""
+    """Return the text part of a mail."""
     part = message.get_body(("plain",))
     assert part
     return str(part.get_content()).replace("\r\n", "\n")
 
 
 def html(message: EmailMessage) -> str:
-    """The HTML part of a mail."""
+    """Return the HTML part of a mail."""
     part = message.get_body(("html",))
     assert part
     return str(part.get_content())
@@ -160,14 +160,14 @@ Run # on HOST. Logs: LOGS
 
 
 def unvaried(text: str, night: Night) -> str:
-    """The text without what differs from run to run."""
+    """Return the text with # for everything that differs from run to run."""
     text = text.replace(str(night.logs), "LOGS").replace(socket.gethostname(), "HOST")
     text = re.sub(r"\d{8}T\d{6}Z-\d+|(?<=visitas_)[\d_-]+|[\d,]+(?= bytes)", "#", text)
     return re.sub(r" *[\d.]+ s\b", " # s", text)
 
 
 def words(page: str) -> list[str]:
-    """The words of a page, as a reader sees them."""
+    """Return the words that a reader of the page sees."""
     body = page.partition("<body")[2].partition(">")[2]
     return unescape(re.sub(r"<[^>]*>", " ", body)).split()
 
@@ -193,12 +193,12 @@ def test_the_mail_in_a_browser(told: Told, width: int) -> None:
     page = told.folder / "mail.html"
     measure = "<script>document.title = document.documentElement.scrollWidth + ' ' + innerWidth</script>"
     page.write_text(html(told.mail.received[0]).replace("</body>", f"{measure}</body>"))
-    assert not re.search(r"https?:|src=|url\(", html(told.mail.received[0]))  # nothing is fetched
+    assert not re.search(r"https?:|src=|url\(", html(told.mail.received[0]))  # the mail loads nothing
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom", page.as_uri()]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     found = re.search(r"<title>(\d+) (\d+)</title>", shown)
     assert found
-    assert int(found[1]) <= int(found[2])  # nothing to scroll sideways
+    assert int(found[1]) <= int(found[2])  # no scrolling sideways
     assert "report_1.txt is refused" in shown
 
 
@@ -237,7 +237,7 @@ def descendant(pid: int, script: str) -> int:
 
 @contextmanager
 def under_way(told: Told, script: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A night and the process of one of its scripts."""
+    """Run a night; yield it and the process id of one of its scripts."""
     command = ["bash", str(ETL / "etl.sh")]
     with subprocess.Popen(command, env=told.environment(), stderr=subprocess.PIPE, text=True) as run:
         yield run, descendant(run.pid, script)
@@ -300,12 +300,12 @@ def test_a_night_of_a_thousand_warnings(told: Told) -> None:
         told.deliver(f"report_{number}.txt", REFUSED + str(number).encode())
     assert told.run().returncode == 3
     assert "* and 40 more; the logs have them all\n" in plain(told.mail.received[0])
-    assert len(told.said()[0]) <= 3000  # what Slack takes
+    assert len(told.said()[0]) <= 3000  # Slack's limit
 
 
 @pytest.fixture
 def new_installation(tmp_path: Path) -> Iterator[None]:
-    """What is remembered in the log folder of this installation is put aside, and put back."""
+    """Move the alerts of this installation's log folder aside, and back afterwards."""
     state, aside = ROOT / "logs" / alerts.NAME, tmp_path / alerts.NAME
     if known := state.exists():
         shutil.move(state, aside)
@@ -338,11 +338,11 @@ def test_terminated(told: Told) -> None:
     assert run.returncode == 143
     assert told.subjects() == ["[visitas] FAILED: exit status 143"]
     assert told.switch.paths()[-1] == "/SECRET-PING/143"
-    assert told.statuses() == [("report_1.txt", "loaded")]  # the stages went on to their end
+    assert told.statuses() == [("report_1.txt", "loaded")]  # every stage still ran
 
 
 def test_another_host_that_has_just_ended(told: Told) -> None:
-    """Its lock was there, and is gone when we ask for how long it was held."""
+    """The other host's lock in Postgres is gone when notify.py asks since when it is held."""
     connection = psycopg2.connect(told.settings["DATABASE_URL"])
     with connection.cursor() as cursor:
         cursor.execute((ROOT / "sql" / "ledger" / "run_lock.sql").read_text())

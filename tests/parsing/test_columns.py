@@ -1,4 +1,4 @@
-"""How a line is read: tables of what goes in and what comes out."""
+"""How a line is parsed: tables of text and result."""
 
 import pytest
 
@@ -11,8 +11,8 @@ from parsing.lines import LINE_LIMIT
 GOOD = ["ana@example.com", "", "", "", "08/02/2013 18:30", "-", "0", "0", "-", "0", "0", "-", "-", "-", "-"]
 
 
-def joined(**changed: str) -> bytes:
-    """A good line with some fields changed, named c1 to c15."""
+def join_fields(**changed: str) -> bytes:
+    """Return a good line with some fields changed; the fields are named c1 to c15."""
     fields = list(GOOD)
     for column, value in changed.items():
         fields[int(column[1:]) - 1] = value
@@ -44,7 +44,7 @@ def joined(**changed: str) -> bytes:
     ],
 )
 def test_dates(text: str, stored: str | None) -> None:
-    assert parsed(parse_date, text) == stored
+    assert parse_or_none(parse_date, text) == stored
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_dates(text: str, stored: str | None) -> None:
     ],
 )  # fmt: skip
 def test_numbers(text: str, stored: str | None) -> None:
-    assert parsed(parse_number, text) == stored
+    assert parse_or_none(parse_number, text) == stored
 
 
 @pytest.mark.parametrize(
@@ -75,15 +75,15 @@ def test_numbers(text: str, stored: str | None) -> None:
         ("a b@example.com", None),
         ("Ana <ana@example.com>", None),
         ("ana@example.com,", None),
-        ("a" * 65 + "@example.com", "a" * 65 + "@example.com"),  # long, but not refused outside of strict mode
+        ("a" * 65 + "@example.com", "a" * 65 + "@example.com"),  # too long by the RFC, but refused in strict mode only
         ("a" * 250 + "@example.com", None),
     ],
 )
 def test_addresses(text: str, stored: str | None) -> None:
-    assert parsed(parse_email, text) == stored
+    assert parse_or_none(parse_email, text) == stored
 
 
-def parsed(parse, text):
+def parse_or_none(parse, text):
     value = parse(text)
     return None if isinstance(value, Code) else value
 
@@ -91,17 +91,17 @@ def parsed(parse, text):
 @pytest.mark.parametrize(
     ("line", "changed"),
     [
-        (joined(), {}),
-        (joined(c1=" ANA@example.com\t"), {}),
-        (joined(c2="-", c3="", c4=" - "), {}),
-        (joined(c3="HARD", c4="SI"), {"badmail": "HARD", "baja": "SI"}),
-        (joined(c6="08/02/2013 11:46"), {"fecha_open": "2013-02-08 11:46"}),  # before the send: normal
-        (joined(c9="08/02/2013 11:46"), {"fecha_click": "2013-02-08 11:46"}),  # a click without an open
-        (joined(c7="-", c8="", c10="2", c11="0"), {"opens": "", "opens_virales": "", "clicks": "2"}),
-        (joined(c12='"0,3"', c14='"IE 9.0,"', c15='""'), {"links": "0,3", "navegadores": "IE 9.0,"}),
-        (joined(c14='a"b'), {"navegadores": 'a"b'}),  # a quote inside an unquoted field is a character
-        (joined(c14='"a""b"'), {"navegadores": 'a"b'}),
-        (joined(c14="ñandú\u00a0"), {"navegadores": "ñandú\u00a0"}),  # no blank in the sense of the contract
+        (join_fields(), {}),
+        (join_fields(c1=" ANA@example.com\t"), {}),
+        (join_fields(c2="-", c3="", c4=" - "), {}),
+        (join_fields(c3="HARD", c4="SI"), {"badmail": "HARD", "baja": "SI"}),
+        (join_fields(c6="08/02/2013 11:46"), {"fecha_open": "2013-02-08 11:46"}),  # opened before the mail was sent: that happens
+        (join_fields(c9="08/02/2013 11:46"), {"fecha_click": "2013-02-08 11:46"}),  # a click without an open
+        (join_fields(c7="-", c8="", c10="2", c11="0"), {"opens": "", "opens_virales": "", "clicks": "2"}),
+        (join_fields(c12='"0,3"', c14='"IE 9.0,"', c15='""'), {"links": "0,3", "navegadores": "IE 9.0,"}),
+        (join_fields(c14='a"b'), {"navegadores": 'a"b'}),  # a quote inside an unquoted field is a character
+        (join_fields(c14='"a""b"'), {"navegadores": 'a"b'}),
+        (join_fields(c14="ñandú\u00a0"), {"navegadores": "ñandú\u00a0"}),  # the contract does not count U+00A0 as a blank
     ],
 )
 def test_good_lines(line: bytes, changed: dict[str, str]) -> None:
@@ -112,15 +112,15 @@ def test_good_lines(line: bytes, changed: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        (joined(c1="nobody"), [(Code.EMAIL_INVALID, "email")]),
-        (joined(c1="-"), [(Code.EMAIL_INVALID, "email")]),
-        (joined(c5="-"), [(Code.DATE_MISSING, "fecha_envio")]),
-        (joined(c5="soon"), [(Code.DATE_INVALID, "fecha_envio")]),
-        (joined(c6="31/02/2013 10:00"), [(Code.DATE_INVALID, "fecha_open")]),
-        (joined(c9="x", c6="x"), [(Code.DATE_INVALID, "fecha_open"), (Code.DATE_INVALID, "fecha_click")]),
-        (joined(c8="1_000"), [(Code.NUMBER_INVALID, "opens_virales")]),
+        (join_fields(c1="nobody"), [(Code.EMAIL_INVALID, "email")]),
+        (join_fields(c1="-"), [(Code.EMAIL_INVALID, "email")]),
+        (join_fields(c5="-"), [(Code.DATE_MISSING, "fecha_envio")]),
+        (join_fields(c5="soon"), [(Code.DATE_INVALID, "fecha_envio")]),
+        (join_fields(c6="31/02/2013 10:00"), [(Code.DATE_INVALID, "fecha_open")]),
+        (join_fields(c9="x", c6="x"), [(Code.DATE_INVALID, "fecha_open"), (Code.DATE_INVALID, "fecha_click")]),
+        (join_fields(c8="1_000"), [(Code.NUMBER_INVALID, "opens_virales")]),
         (
-            joined(c1="@", c5="", c7="x", c9="y", c11="z"),
+            join_fields(c1="@", c5="", c7="x", c9="y", c11="z"),
             [
                 (Code.EMAIL_INVALID, "email"),
                 (Code.DATE_MISSING, "fecha_envio"),
@@ -129,15 +129,15 @@ def test_good_lines(line: bytes, changed: dict[str, str]) -> None:
                 (Code.NUMBER_INVALID, "clicks_virales"),
             ],
         ),
-        (joined() + b",", [(Code.LAYOUT_COLUMNS, "")]),
-        (joined().rpartition(b",")[0], [(Code.LAYOUT_COLUMNS, "")]),
-        (joined(c15='"open'), [(Code.LAYOUT_COLUMNS, "")]),
-        (joined(c15='"a"b'), [(Code.LAYOUT_COLUMNS, "")]),
-        (joined(c15="\x00"), [(Code.ENCODING, "")]),
-        (joined(c15="a\rb"), [(Code.ENCODING, "")]),
-        (joined(c15="\x7f"), [(Code.ENCODING, "")]),
-        (joined() + b"\xf1", [(Code.ENCODING, "")]),
-        (joined(c15="x" * LINE_LIMIT), [(Code.LAYOUT_COLUMNS, "")]),
+        (join_fields() + b",", [(Code.LAYOUT_COLUMNS, "")]),
+        (join_fields().rpartition(b",")[0], [(Code.LAYOUT_COLUMNS, "")]),
+        (join_fields(c15='"open'), [(Code.LAYOUT_COLUMNS, "")]),
+        (join_fields(c15='"a"b'), [(Code.LAYOUT_COLUMNS, "")]),
+        (join_fields(c15="\x00"), [(Code.ENCODING, "")]),
+        (join_fields(c15="a\rb"), [(Code.ENCODING, "")]),
+        (join_fields(c15="\x7f"), [(Code.ENCODING, "")]),
+        (join_fields() + b"\xf1", [(Code.ENCODING, "")]),
+        (join_fields(c15="x" * LINE_LIMIT), [(Code.LAYOUT_COLUMNS, "")]),
     ],
 )
 def test_faults(line: bytes, found: list[tuple[Code, str]]) -> None:
@@ -147,8 +147,8 @@ def test_faults(line: bytes, found: list[tuple[Code, str]]) -> None:
 
 
 def test_a_field_may_fill_the_line() -> None:
-    room = LINE_LIMIT - len(joined(c15=""))
-    visit = parse_line(joined(c15="x" * room))
+    room = LINE_LIMIT - len(join_fields(c15=""))
+    visit = parse_line(join_fields(c15="x" * room))
     assert isinstance(visit, Visit)
     assert len(visit.plataformas) == room
 
@@ -179,7 +179,7 @@ def test_headers(header: bytes) -> None:
         HEADER.rstrip().replace(b"Clicks,", b"Klicks,"),
         b"\xff" + HEADER.rstrip(),
         b'"' + HEADER.rstrip(),
-        joined(),
+        join_fields(),
     ],
 )
 def test_strange_headers(header: bytes) -> None:
@@ -229,6 +229,6 @@ def test_long_fields_are_not_remembered() -> None:
     """They would fill the memory."""
     before = parse_minute.cache_info().currsize, parse_address.cache_info().currsize
     for number in range(5):
-        assert isinstance(parse_line(joined(c1=f"{number}@{'x' * 900}", c5=f"{number}" * 900, c6=f"{number}" * 900)), list)
-        assert isinstance(parse_line(joined(c6=f"{number}" * 900 + " 10:00")), list)
+        assert isinstance(parse_line(join_fields(c1=f"{number}@{'x' * 900}", c5=f"{number}" * 900, c6=f"{number}" * 900)), list)
+        assert isinstance(parse_line(join_fields(c6=f"{number}" * 900 + " 10:00")), list)
     assert (parse_minute.cache_info().currsize, parse_address.cache_info().currsize) == before

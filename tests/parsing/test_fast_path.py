@@ -1,11 +1,11 @@
-"""The proof of the fast path: whatever it says of a line, the full path says too."""
+"""The fast path against the full path: both must give the same for every line."""
 
 import csv
 from io import StringIO
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_laws import ADDRESS, FIFTEEN, LINE, joined
+from test_laws import ADDRESS, FIFTEEN, LINE, join_fields
 
 from kit.samples import line
 from parsing.columns import Visit, parse_line
@@ -20,7 +20,7 @@ PLAINISH = st.builds(
     ),
 )
 DOMAIN = st.from_regex(r"[a-z0-9.-]{1,30}", fullmatch=True)
-PLAIN_LINE = st.builds(lambda address, fields: joined((address, *fields[1:])), st.one_of(PLAINISH, ADDRESS), FIFTEEN)
+PLAIN_LINE = st.builds(lambda address, fields: join_fields((address, *fields[1:])), st.one_of(PLAINISH, ADDRESS), FIFTEEN)
 
 
 NUMBER = 17
@@ -30,8 +30,8 @@ def split(line: bytes) -> Split:
     return split_lines([(NUMBER, line)])
 
 
-def same(line: bytes) -> None:
-    """It leaves the line, or it gives what the full path gives."""
+def assert_same(line: bytes) -> None:
+    """The fast path leaves the line, or gives the result of the full path."""
     found = split(line)
     if found.doubtful:
         assert found == ([], [], [(NUMBER, line)])
@@ -50,10 +50,10 @@ def forget() -> None:
 
 @settings(max_examples=600)
 @given(st.lists(st.one_of(LINE, PLAIN_LINE), min_size=1, max_size=8))
-def test_what_it_says_the_full_path_says(lines: list[bytes]) -> None:
+def test_the_fast_path_gives_what_the_full_path_gives(lines: list[bytes]) -> None:
     forget()
-    for seen in lines * 2:  # the second time from memory
-        same(seen)
+    for seen in lines * 2:  # the second time from the caches
+        assert_same(seen)
 
 
 @settings(max_examples=600)
@@ -63,8 +63,8 @@ def test_a_tail_means_the_same_behind_every_plain_address(
 ) -> None:
     forget()
     for one in (address, *others):
-        same(joined((one, *fields[1:])))
-        same(joined((one, *fields[1:count])))  # too short
+        assert_same(join_fields((one, *fields[1:])))
+        assert_same(join_fields((one, *fields[1:count])))  # too short
 
 
 @settings(max_examples=400)
@@ -74,23 +74,23 @@ def test_a_tail_means_the_same_behind_every_plain_address(
 @example("a", "a" * 63 + ".com")
 @example("a", "ab--c.com")
 def test_plain_addresses_are_kept_as_they_are(local: str, domain: str) -> None:
-    same(joined((f"{local}@{domain}", *["", "", ""], "08/02/2013 18:30", *["-"] * 10)))
+    assert_same(join_fields((f"{local}@{domain}", *["", "", ""], "08/02/2013 18:30", *["-"] * 10)))
 
 
 @given(st.lists(st.text(alphabet='ab", -\tñ\u2028', max_size=6), min_size=15, max_size=15))
 def test_a_row_holds_the_values(values: list[str]) -> None:
-    """As Python's own writer puts them: only a value that needs them has quotes, and the empty one is NULL."""
+    """The row is what Python's csv.writer writes: quotes only where needed, and an empty field for NULL."""
     csv.writer(sheet := StringIO(), lineterminator="").writerow(values)
     assert csv_row(values).decode() == sheet.getvalue()
 
 
-def test_it_takes_the_lines_that_reports_are_made_of() -> None:
+def test_the_fast_path_takes_the_usual_lines() -> None:
     for opened in ("-", "08/02/2013 11:46"):
         assert split(line("ana.lopez_1@example.com", opened=opened).rstrip()).rows
     assert split(line("ana.lopez_1@example.com", envio="31/02/2013 10:00").rstrip()).rejects
 
 
-def test_it_leaves_the_rest() -> None:
+def test_the_fast_path_leaves_unusual_lines() -> None:
     for address in (
         "Ana@example.com",
         "ana",
@@ -105,10 +105,10 @@ def test_it_leaves_the_rest() -> None:
     ):
         assert split(line(address).rstrip()).doubtful
     assert split(b"ana@example.com").doubtful
-    assert split(line().rstrip() + b"\xf1").doubtful  # the fault names the place
+    assert split(line().rstrip() + b"\xf1").doubtful  # the fault names a position in the line
 
 
-def test_it_leaves_a_line_that_is_too_long() -> None:
+def test_the_fast_path_leaves_a_long_line() -> None:
     plain = line("ana@example.com").rstrip(b"\r\n-")
     room = LINE_LIMIT - len(plain)
     assert split(plain + b"x" * room).rows

@@ -1,4 +1,4 @@
-"""Laws, checked on whatever Hypothesis thinks of."""
+"""Laws, checked on examples that Hypothesis invents."""
 
 import io
 import random
@@ -18,7 +18,7 @@ from parsing.lines import read_lines
 EVENTS = ("envio", "open", "click")
 
 
-def joined(fields: tuple[str, ...]) -> bytes:
+def join_fields(fields: tuple[str, ...]) -> bytes:
     return ",".join(fields).encode("utf-8", "replace")
 
 
@@ -32,7 +32,7 @@ FIFTEEN = st.tuples(
     ADDRESS, FIELD, FIELD, FIELD, MOMENT, MOMENT, NUMBER, NUMBER, MOMENT, NUMBER, NUMBER, FIELD, FIELD, FIELD, FIELD
 )  # fmt: skip
 LINE = st.one_of(
-    st.binary(max_size=300), FIFTEEN.map(joined), st.lists(FIELD, max_size=17).map(lambda fields: joined(tuple(fields)))
+    st.binary(max_size=300), FIFTEEN.map(join_fields), st.lists(FIELD, max_size=17).map(lambda fields: join_fields(tuple(fields)))
 )
 
 
@@ -44,7 +44,7 @@ def test_parsing_never_raises(line: bytes) -> None:
     assert fault is None or str(fault)
 
 
-@given(st.datetimes(min_value=datetime(1, 1, 1)))  # noqa: DTZ001 - reports have no zone
+@given(st.datetimes(min_value=datetime(1, 1, 1)))  # noqa: DTZ001 - a report names no time zone
 def test_every_minute_of_the_calendar_is_read(moment: datetime) -> None:
     text = moment.strftime("%d/%m/") + f"{moment.year:04}" + moment.strftime(" %H:%M")
     parsed = parse_line(f"a@example.com,,,,{text},-,0,0,-,0,0,-,-,-,-".encode())
@@ -74,15 +74,15 @@ def nights(tmp_path: Path, database: str) -> QuickNights:
 
 
 def content(visits: list[tuple[str, str, str, str]]) -> bytes:
-    """A report; its second header differs from call to call, so that equal visits are not duplicates."""
+    """Return a report. The name of its second column is new in each call, so that equal visits do not make a duplicate."""
     lines = [
         f"{who}@example.com,,,,{envio},{opened},0,0,{clicked},0,0,-,-,-,-\n".encode() for who, envio, opened, clicked in visits
     ]
     return HEADER.replace(b"jk", random.randbytes(8).hex().encode()) + b"".join(lines)
 
 
-def counted(visits: list[tuple[str, str, str, str]], as_of: date, event: str) -> list[tuple[object, ...]]:
-    """The visitors as a person would count them."""
+def count_visitors(visits: list[tuple[str, str, str, str]], as_of: date, event: str) -> list[tuple[object, ...]]:
+    """Return the rows of visitor, counted one visit at a time."""
     dates: dict[str, list[datetime]] = {}
     for who, *moments in visits:
         text = moments[EVENTS.index(event)]
@@ -97,7 +97,7 @@ def counted(visits: list[tuple[str, str, str, str]], as_of: date, event: str) ->
     ]  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # forget() resets it
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # see forget()
 @given(
     visits=VISITS,
     as_of=st.lists(AS_OF, min_size=2, max_size=4),
@@ -107,7 +107,7 @@ def counted(visits: list[tuple[str, str, str, str]], as_of: date, event: str) ->
 def test_counters_equal_a_recount(
     nights: QuickNights, visits: list, as_of: list[date], events: list[str], data: st.DataObject
 ) -> None:
-    """Whatever the order and the split of the files, and however as-of date and visit event move in between."""
+    """The files come in any order and split, and as-of date and visit event change in between."""
     nights.forget()
     shuffled = data.draw(st.permutations(visits))
     for index, day in enumerate(as_of):
@@ -115,9 +115,9 @@ def test_counters_equal_a_recount(
         cut = data.draw(st.integers(0, len(part)))
         nights.load([content(part[:cut]), content(part[cut:])], day, events[index])
         seen = [visit for earlier in range(index + 1) for visit in shuffled[earlier :: len(as_of)]]
-        assert nights.sql("select * from visitor order by email") == counted(seen, day, events[index])
+        assert nights.sql("select * from visitor order by email") == count_visitors(seen, day, events[index])
     nights.load([], as_of[0], events[0])
-    assert nights.sql("select * from visitor order by email") == counted(visits, as_of[0], events[0])
+    assert nights.sql("select * from visitor order by email") == count_visitors(visits, as_of[0], events[0])
 
 
 ENDS = st.sampled_from([b"\n", b"\r\n", b"", b"\r", b"\n\n \t\n"])
@@ -147,7 +147,7 @@ CORPUS = [
 @example(files=CORPUS, rate=0.0)
 @given(files=FILES, rate=st.sampled_from([0.0, 0.5, 1.0]))
 def test_hostile_bytes(nights: QuickNights, files: list[bytes], rate: float) -> None:
-    """No crash, conservation on every file, and every rejected line is found again in the zip by file and line number."""
+    """Nothing crashes, every record is loaded or rejected, and each rejected line is in the zip, at its file and line number."""
     nights.forget()
     nights.night(files, error_rate=rate)
     assert nights.sql("select count(*) from load_file where rows_read <> rows_loaded + rows_rejected") == [(0,)]

@@ -1,4 +1,4 @@
-"""Physical lines of a report."""
+"""The lines of a report: where a line ends, and where a long line is cut."""
 
 import io
 
@@ -29,7 +29,7 @@ LONG = b"x" * LINE_LIMIT
         (LONG * 3 + b"\r\nb", [LONG + b"x", b"b"]),
         (LONG * 3, [LONG + b"x"]),
     ],
-    ids=lambda value: ascii(value)[:30],  # a process gets the id in its environment, which holds no megabyte
+    ids=lambda value: ascii(value)[:30],  # pytest puts the id into the environment, which holds no megabyte
 )
 def test_lines(content: bytes, lines: list[bytes]) -> None:
     assert list(read_lines(io.BytesIO(content))) == lines

@@ -1,4 +1,4 @@
-"""The documents name everything that they must, and the tools say what they do."""
+"""The documents name every code, status, setting, target and package; every script and make target explains itself."""
 
 import ast
 import re

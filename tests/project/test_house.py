@@ -1,4 +1,4 @@
-"""The house: what may import what, and that every statement has its file and every file its user."""
+"""The packages: each imports only from lower layers; each statement has a file, and each file a user."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ import pytest
 from kit.servers import ETL, ROOT
 
 SCRIPTS = "the row of scripts"
-LAYERS = [  # from the ground up; the packages of one floor do not import one another
+LAYERS = [  # from the lowest; packages of one layer do not import one another
     {"base"},
     {"parsing"},
     {"postgres", "sftp"},
@@ -26,13 +26,13 @@ STATEMENT = re.compile(r'"((?:commands|ledger|load|notices|schema)/\w+)"')
 
 
 def room_of(path: Path) -> str:
-    """The package of a module; the scripts are one room, and what dispatches commands is another."""
+    """Return the package of a module; the scripts count as one package, and ``__main__`` as another."""
     inside = path.relative_to(ETL)
     return inside.parts[0] if len(inside.parts) > 1 else "__main__" if path.stem == "__main__" else SCRIPTS
 
 
 def imports_of(source: str) -> set[str]:
-    """The first parts of all names that a module imports, wherever it does."""
+    """Return the first part of every name that the source imports, at the top or in a function."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -43,7 +43,7 @@ def imports_of(source: str) -> set[str]:
 
 
 def complaints(modules: dict[Path, str]) -> list[str]:
-    """Say of every import that runs the wrong way what to do about it."""
+    """Return a sentence for every import from a higher layer: where it is, and what to do."""
     scripts = {path.stem for path in modules if room_of(path) == SCRIPTS}
     said = []
     for path, source in modules.items():
@@ -83,7 +83,7 @@ def test_an_import_that_runs_the_wrong_way_is_told(module: str, source: str, sai
 
 
 def test_no_module_is_named_after_another(tmp_path: Path) -> None:
-    """A module of ours named after one of Python's, or after an installed one, would hide it from everybody."""
+    """A module of ours would hide a module of Python's, or an installed one, of the same name."""
     installed = {path.name.partition(".")[0] for path in (Path(pytest.__file__).parent.parent).iterdir()}
     ours = {path.stem for path in ETL.glob("*.py")} | {path.name for path in ETL.iterdir() if path.is_dir()}
     assert ours & (set(sys.stdlib_module_names) | installed) <= {"__main__", "__pycache__"}
@@ -96,7 +96,7 @@ def test_every_statement_has_a_file_and_every_file_a_user() -> None:
 
 
 def test_statements_are_named_literally() -> None:
-    """A name that is put together cannot be found by who looks for it."""
+    """A search finds a name only if the name stands in the source as a whole."""
     for path, source in MODULES.items():
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "query":

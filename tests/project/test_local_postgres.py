@@ -1,4 +1,4 @@
-"""The embedded Postgres of local runs: wherever the project lies."""
+"""The embedded Postgres of local runs works in every folder."""
 
 import subprocess
 import sys

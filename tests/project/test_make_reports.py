@@ -56,6 +56,6 @@ def test_samples_hold_every_trap() -> None:
 def test_report_10_shows_every_fault_of_a_line() -> None:
     lines = (SAMPLES / "report_10.txt").read_bytes().split(b"\r\n")[1:-1]
     shown = {fault.code for line in lines if isinstance(parsed := parse_line(line), list) for fault in parsed}
-    # These three are no fault of a line: two are the file's, one is Postgres's.
+    # These three are no faults of a line: two concern the file, one comes from Postgres.
     assert shown == set(Code) - {Code.LAYOUT_HEADER, Code.ERROR_RATE, Code.LOAD_REFUSED}
     assert 2 in {len(parsed) for parsed in map(parse_line, lines) if isinstance(parsed, list)}

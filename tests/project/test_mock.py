@@ -1,4 +1,4 @@
-"""The mock SFTP server, as a process on a port of its own, and a hostile server in its place."""
+"""The mock SFTP server as a process, and a hostile server in its place."""
 
 import importlib.util
 import re
@@ -19,14 +19,14 @@ from kit.night import Night
 from kit.samples import line, report
 from kit.servers import ROOT, OpenSSH
 
-pytestmark = pytest.mark.xdist_group("mock")  # all enter their keys in one file
+pytestmark = pytest.mark.xdist_group("mock")  # all write their keys to one file
 MOCK = ROOT / "sftp-server" / "sftp-mock.py"
 SERVED_AS = "/home/vinkOS/archivosVisitas"
 
 
 @pytest.fixture
 def mock_night(tmp_path: Path, database: str) -> Iterator[Night]:
-    """A night whose server is the mock, run as a process."""
+    """A night whose server is the mock, which runs as a process."""
     night = Night(tmp_path, {"DATABASE_URL": database, "SFTP_REMOTE_DIR": SERVED_AS})
     command = [sys.executable, str(MOCK), "--port", "0", "--folder", str(night.source)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
@@ -95,7 +95,7 @@ def mock_module() -> ModuleType:
 
 @contextmanager
 def served(mock: ModuleType, folder: Path, database: str, **changed: str) -> Iterator[Night]:
-    """A night whose server is a changed mock, in this process."""
+    """Yield a night whose server is a changed mock in this process."""
     mock.KNOWN_HOSTS = folder / "known_hosts"
     night = Night(folder, {"DATABASE_URL": database, "SFTP_REMOTE_DIR": SERVED_AS} | changed)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,4 +1,4 @@
-"""The log files: rotated at midnight, whoever else writes there."""
+"""The log files: rotated at midnight, even while two runs write to one file."""
 
 import logging
 import time
