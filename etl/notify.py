@@ -1,4 +1,4 @@
-"""Tell people how a run ended: called by etl.sh as it exits, whatever happened. Changes neither data nor exit status."""
+"""Tell people how a run ended. etl.sh always calls this script as it exits. The script changes neither data nor exit status."""
 
 import argparse
 import logging
@@ -25,13 +25,13 @@ from notices.notice import render
 from postgres.database import Database, one
 from runtime import logs
 
-PATIENCE = 30  # seconds that Postgres gets to answer
+PATIENCE = 30  # seconds that Postgres has to answer
 
 log = logging.getLogger("etl.notify")
 
 
 def main() -> None:
-    """Read the exit status from the command line and tell whom it concerns."""
+    """Tell people about the run whose exit status is on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("status", type=int, help="exit status of the run")
     status = parser.parse_args().status
@@ -48,49 +48,50 @@ def main() -> None:
         log.exception("a bug: please report this traceback")
         text = f"exit status {status}; the digest itself failed, see {settings.log_dir}/etl.log"
         notice = Notice(f"[visitas] FAILED: {text}", text + "\n", f"<p>{escape(text)}</p>", text)
-        channels.tell(wanted(Severity.FAILED, status or Status.BUG, notice, run, settings))
+        channels.tell(choose_channels(Severity.FAILED, status or Status.BUG, notice, run, settings))
 
 
 def notify(run: Run, status: int, settings: Settings) -> None:
-    """Tell of a run through every channel that is set, and remember what was told."""
+    """Tell people about a run through the channels that are set, and remember what they were told."""
     path = os.environ.get(JOURNAL)
     journal = Journal.read(Path(path or os.devnull))
     if path and status == Status.DONE and not journal.ended:
-        return  # etl.sh --help, say: there was no run
+        return  # there was no run: etl.sh --help, for example
     began = {stage for stage, *_ in journal.ended} - {"etl"}
     hours = hours_held(run, settings) if status == Status.LOCKED and not began else None
     if hours is not None and hours < settings.lock_alert_hours:
         log.info("told nobody: another run has been at work for hours=%.1f", hours)
         return
     alerts = Alerts.read(settings.log_dir)
-    digest = replace(look(run, status, journal, settings), unreached=alerts.unreached, hours_locked=hours)
+    digest = replace(build_digest(run, status, journal, settings), unreached=alerts.unreached, hours_locked=hours)
     recovered = digest.severity is not Severity.FAILED and alerts.nights > 0
     notice = render(digest, heading(digest, alerts, settings), settings)
-    concern = Severity.WARNING if recovered and digest.severity is Severity.OK else digest.severity
-    told = channels.tell(wanted(concern, status, notice, run, settings))
+    # Whoever heard of the failure hears of the recovery, too.
+    severity = Severity.WARNING if recovered and digest.severity is Severity.OK else digest.severity
+    told = channels.tell(choose_channels(severity, status, notice, run, settings))
     for name, why in told.items():
         if why:
-            log.error("%s was not reached: %s. Hint: make notify-test tries it again.", name, why)
+            log.error("%s was not reached: %s. Hint: make notify-test tries the channel again.", name, why)
         else:
             log.info("told channel=%s severity=%s", name, digest.severity)
     try:
         remember(digest, notice, alerts, told, settings)
     except OSError as error:
-        log.error("%s: %s. Hint: what people were told is not remembered.", error.filename, error.strerror)
+        log.error("%s: %s; this run is not remembered. Hint: free space or fix the rights.", error.filename, error.strerror)
     if settings.metrics_file:
-        from notices import metrics  # noqa: PLC0415 - only who wants them waits for their import
+        from notices import metrics  # noqa: PLC0415 - slow to import
 
         try:
             metrics.write(digest, alerts, settings.metrics_file)
         except OSError as error:
-            log.error("METRICS_FILE %s: %s. Hint: mend the rights there.", settings.metrics_file, error.strerror)
+            log.error("METRICS_FILE %s: %s. Hint: fix the rights there.", settings.metrics_file, error.strerror)
 
 
 def hours_held(run: Run, settings: Settings) -> float:
-    """Return for how long another run has held the lock, 0 if it has just ended; infinite if nobody knows."""
+    """Return how many hours another run has held the lock: 0 if that run has just ended, infinite if unknown."""
     with suppress(OSError, ValueError):
         holder = (settings.work_dir / ".lock").read_text().removeprefix("run ").strip()
-        if holder != run.id:  # else this host's lock was ours, and another host has the one in Postgres
+        if holder != run.id:  # if equal, this run took the lock file: another host holds the lock in Postgres
             return (datetime.now(UTC) - Run(holder, "etl").started_at).total_seconds() / 3600
     with suppress(StageError), Database(settings, PATIENCE).transaction() as cursor:
         row = one(cursor, "ledger/run_held", {"run_id": run.id})
@@ -98,15 +99,15 @@ def hours_held(run: Run, settings: Settings) -> float:
     return math.inf
 
 
-def look(run: Run, status: int, journal: Journal, settings: Settings) -> Digest:
-    """Return the digest of a run, with as many facts as can be had."""
+def build_digest(run: Run, status: int, journal: Journal, settings: Settings) -> Digest:
+    """Return the digest of a run. A fact that cannot be read is None."""
     database = Database(settings, PATIENCE)
     loaded, waiting = None, None
     try:
         with database.transaction() as cursor:
             loaded = gather(cursor, run.id)
     except StageError as error:
-        log.info("telling without the load log: %s", error)
+        log.info("the digest lacks the load log: %s", error)
     database.close()
     with suppress(OSError):
         waiting = len(list(report_names(settings.work_dir, settings.report_pattern)))
@@ -114,7 +115,7 @@ def look(run: Run, status: int, journal: Journal, settings: Settings) -> Digest:
 
 
 def heading(digest: Digest, alerts: Alerts, settings: Settings) -> str:
-    """Return how grave it is in a word, and how it goes on from the nights before."""
+    """Record a failure in ``alerts``; return the severity and the failed nights in a row, as ``FAILED, 3rd night``."""
     if digest.severity is Severity.FAILED:
         nights = alerts.fail(digest.status, settings.now().date())
         return "FAILED" + (f", {ordinal(nights)} night" if nights > 1 else "")
@@ -130,21 +131,21 @@ def ordinal(number: int) -> str:
     return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
-def wanted(concern: Severity, status: int, notice: Notice, run: Run, settings: Settings) -> dict[str, Channel]:
-    """Return the channels that are set and that a run of such concern is for."""
+def choose_channels(severity: Severity, status: int, notice: Notice, run: Run, settings: Settings) -> dict[str, Channel]:
+    """Return by name the channels for a run of this severity; a channel that is not set is left out."""
     found: dict[str, Channel] = {}
-    if settings.smtp_host and (concern is not Severity.OK or settings.mail_on_success):
+    if settings.smtp_host and (severity is not Severity.OK or settings.mail_on_success):
         found["e-mail"] = partial(channels.send_mail, notice, settings)
-    if settings.slack_webhook_url and concern is not Severity.OK:
+    if settings.slack_webhook_url and severity is not Severity.OK:
         found["Slack"] = partial(channels.send_slack, notice, settings)
     if settings.healthcheck_url:
-        path = str(status) if concern is Severity.FAILED else "0"
+        path = str(status) if severity is Severity.FAILED else "0"
         found["dead-man's switch"] = partial(channels.ping, settings.healthcheck_url, path, run.id, notice.text)
     return found
 
 
 def remember(digest: Digest, notice: Notice, alerts: Alerts, told: dict[str, str | None], settings: Settings) -> None:
-    """Keep what the next run must know of this one."""
+    """Write to ``alerts`` what the next run must know about this run."""
     now = time.time()
     alerts.unreached = {name: why for name, why in told.items() if why}
     if digest.severity is not Severity.FAILED:

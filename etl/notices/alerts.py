@@ -1,7 +1,7 @@
-"""What people have been told: so that the same trouble is one growing alert, and its end is told once.
+"""What people have been told: the same trouble is one alert that counts the nights, and its end is told once.
 
-Kept in LOG_DIR/alerts.json: outside of Postgres, which may be the trouble, and of WORK_DIR, which a
-restart of the machine may clear.
+The state is kept in LOG_DIR/alerts.json. Postgres may itself be the trouble, and a restart of the
+machine may clear WORK_DIR.
 """
 
 import json
@@ -16,32 +16,32 @@ NAME = "alerts.json"
 
 @dataclass
 class Alerts:
-    """The state between two runs."""
+    """What one run leaves for the next."""
 
-    failing: int | None = None  # exit status of the failure that goes on; None: the last run was good
-    nights: int = 0  # with that failure
-    last_night: str = ""  # ISO date; two runs on one day are one night
-    unreached: dict[str, str] = field(default_factory=dict)  # channel: why the last message did not get through
+    failing: int | None = None  # exit status of the failed runs; None: the last run was good
+    nights: int = 0  # nights in a row with that exit status
+    last_night: str = ""  # ISO date of the last failed night; two runs on one day are one night
+    unreached: dict[str, str] = field(default_factory=dict)  # channel: why it did not take the last message
     last_success: float | None = None  # seconds since 1970
-    last_alert: str = ""  # subject of the last message that told of trouble
-    last_alert_at: float | None = None
+    last_alert: str = ""  # subject of the last message about trouble
+    last_alert_at: float | None = None  # seconds since 1970
 
     @classmethod
     def read(cls, folder: Path) -> "Alerts":
-        """Return the state; a new one if there is none, or none that can be read."""
+        """Return the state; a new state if the file is missing or cannot be read."""
         try:
             return cls(**json.loads((folder / NAME).read_text()))
         except (OSError, ValueError, TypeError):
             return cls()
 
     def write(self, folder: Path) -> None:
-        """Keep the state."""
+        """Write the state to the folder in one step."""
         folder.mkdir(parents=True, exist_ok=True)
         with whole_file(folder / NAME) as file:
             file.write(json.dumps(asdict(self), indent=1).encode())
 
     def fail(self, status: int, night: date) -> int:
-        """Note a failure and return how many nights the same has happened in a row."""
+        """Record a failed run; return how many nights in a row have ended with this status, this night included."""
         if status != self.failing:
             self.failing, self.nights, self.last_night = status, 0, ""
         if self.last_night != str(night):
@@ -49,8 +49,6 @@ class Alerts:
             self.last_night = str(night)
         return self.nights
 
-    def succeed(self, now: float) -> int:
-        """Note a good run and return how many bad nights it ends, 0 if the one before was good."""
-        ended = self.nights
+    def succeed(self, now: float) -> None:
+        """Record a good run that ended at ``now``, in seconds since 1970."""
         self.failing, self.nights, self.last_night, self.last_success = None, 0, "", now
-        return ended

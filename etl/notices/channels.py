@@ -1,4 +1,4 @@
-"""The channels to people: e-mail, Slack, and a dead-man's switch. None of them can hurt the run."""
+"""The channels to people: e-mail, Slack, and a dead-man's switch. Trouble with a channel never harms the run."""
 
 import smtplib
 import socket
@@ -22,10 +22,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from base.masking import mask
 from base.settings import Settings
 
-TIMEOUT = 10  # seconds without a word from a server
+TIMEOUT = 10  # seconds that a server may be silent
 TRIES = 3
-PAUSE = 2  # seconds between two tries, unless the server names another
-DEADLINE = 45  # seconds for all channels, whatever happens
+PAUSE = 2  # seconds between two tries, unless the server asks for another pause
+DEADLINE = 45  # seconds for all channels together
 SMTPS = 465  # the port that speaks TLS from the first byte
 SERVER_ERROR = 500
 TOO_MANY = 429
@@ -34,21 +34,21 @@ Channel = Callable[[], None]
 
 
 class Notice(NamedTuple):
-    """What is to be told, in the form of each channel."""
+    """A message in the form of each channel."""
 
     subject: str
     text: str
     html: str
     slack: str  # mrkdwn
-    attachment: Path | None = None  # an HTML page that goes with the e-mail
+    attachment: Path | None = None  # an HTML page, for the e-mail only
 
 
 class Unreached(Exception):
-    """A channel that did not take the message; the text says why, without secrets or addresses."""
+    """A channel did not take the message. The text says why and holds no secret."""
 
 
 def tell(channels: dict[str, Channel]) -> dict[str, str | None]:
-    """Use all channels at the same time; return by name why one failed, or None if it did not."""
+    """Use all channels at the same time; return for each name why the channel failed, or None if it did not fail."""
     found: dict[str, str | None] = dict.fromkeys(channels, f"no answer within {DEADLINE} seconds")
 
     def use(name: str, channel: Channel) -> None:
@@ -57,7 +57,7 @@ def tell(channels: dict[str, Channel]) -> dict[str, str | None]:
             found[name] = None
         except Unreached as error:
             found[name] = mask(str(error))
-        except Exception as error:  # noqa: BLE001 - a bug here must not hurt the run either
+        except Exception as error:  # noqa: BLE001 - a bug in a channel must not harm the run
             found[name] = f"a bug: {type(error).__name__}"
 
     threads = [threading.Thread(target=use, args=item, daemon=True) for item in channels.items()]
@@ -69,13 +69,13 @@ def tell(channels: dict[str, Channel]) -> dict[str, str | None]:
     return dict(found)
 
 
-def retrying() -> Retrying:
-    """Return a few tries at what may work the next time."""
-    return Retrying(retry=retry_if_exception(is_passing), stop=stop_after_attempt(TRIES), wait=pause_after, reraise=True)
+def retries() -> Retrying:
+    """Return a caller: it tries a function up to TRIES times, and gives up early if ``may_pass`` says no."""
+    return Retrying(retry=retry_if_exception(may_pass), stop=stop_after_attempt(TRIES), wait=pause_after, reraise=True)
 
 
-def is_passing(error: BaseException) -> bool:
-    """Return whether another try may help."""
+def may_pass(error: BaseException) -> bool:
+    """Return whether another try may help after this error."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code == TOO_MANY or error.code >= SERVER_ERROR
     if isinstance(error, smtplib.SMTPResponseException):
@@ -86,16 +86,16 @@ def is_passing(error: BaseException) -> bool:
 
 
 def pause_after(state: RetryCallState) -> float:
-    """Return how long to wait: what the server asks for, if it does, else PAUSE."""
+    """Return the seconds until the next try: PAUSE, unless the server asks for another pause (Retry-After)."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.headers.get("Retry-After", "") if isinstance(error, urllib.error.HTTPError) else ""
     return float(asked) if asked.isdecimal() else PAUSE
 
 
 def send_mail(notice: Notice, settings: Settings) -> None:
-    """Send an e-mail with a text and an HTML part, or raise Unreached."""
+    """Send the notice as an e-mail with a text part and an HTML part, or raise Unreached."""
     if not settings.mail_from or not settings.mail_to:
-        raise Unreached("MAIL_FROM and MAIL_TO are needed beside SMTP_HOST")
+        raise Unreached("SMTP_HOST needs MAIL_FROM and MAIL_TO")
     message = EmailMessage()
     message["Subject"] = notice.subject
     message["From"] = settings.mail_from
@@ -108,9 +108,9 @@ def send_mail(notice: Notice, settings: Settings) -> None:
     if path := notice.attachment:
         message.add_attachment(path.read_text(), subtype="html", filename=path.name)
     try:
-        retrying()(deliver, message, settings)
+        retries()(deliver, message, settings)
     except smtplib.SMTPRecipientsRefused as error:
-        raise Unreached(f"the mail server refuses every one of {len(error.recipients)} recipients") from error
+        raise Unreached(f"the mail server refuses all {len(error.recipients)} recipients") from error
     except smtplib.SMTPResponseException as error:
         said = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
         raise Unreached(f"the mail server says {error.smtp_code} {said}") from error
@@ -119,11 +119,11 @@ def send_mail(notice: Notice, settings: Settings) -> None:
 
 
 def deliver(message: EmailMessage, settings: Settings) -> None:
-    """Hand the message to the mail server."""
+    """Hand the message to the mail server; raise Unreached if the server refuses some of the recipients."""
     server = smtp(settings)
     try:
         refused = server.send_message(message)
-        with suppress(smtplib.SMTPException, OSError):  # it has the message: whatever it says now, it is not sent again
+        with suppress(smtplib.SMTPException, OSError):  # the server has the message: trouble with QUIT must not send it again
             server.quit()
     finally:
         server.close()
@@ -132,7 +132,7 @@ def deliver(message: EmailMessage, settings: Settings) -> None:
 
 
 def smtp(settings: Settings) -> smtplib.SMTP:
-    """Return a connection to the mail server, encrypted and logged in as the settings say."""
+    """Return a connection to the mail server, encrypted and logged in as the settings say. The caller closes it."""
     context = ssl.create_default_context()
     host = settings.smtp_host or ""
     if settings.smtp_port == SMTPS:
@@ -151,8 +151,8 @@ def smtp(settings: Settings) -> smtplib.SMTP:
 
 
 def send_slack(notice: Notice, settings: Settings) -> None:
-    """Post to the incoming webhook, or raise Unreached."""
-    # Imported here: every night waits for what stands at the top, and it is much.
+    """Post the notice to Slack's incoming webhook, or raise Unreached."""
+    # Imported here: slack_sdk is slow to import, and a good night sends nothing to Slack.
     from slack_sdk.http_retry import builtin_handlers as again  # noqa: PLC0415
     from slack_sdk.webhook import WebhookClient  # noqa: PLC0415
 
@@ -169,32 +169,32 @@ def send_slack(notice: Notice, settings: Settings) -> None:
     block = {"type": "section", "text": {"type": "mrkdwn", "text": notice.slack}}
     try:
         answer = client.send(text=notice.subject, blocks=[block])
-    except (OSError, ValueError) as error:  # its text may hold the address, which is the secret
+    except (OSError, ValueError) as error:  # the error's text may hold the address, which is secret
         raise Unreached(f"Slack: {words_of(error)}") from None
     if answer.status_code != 200:
         raise Unreached(f"Slack answers {answer.status_code}")
 
 
 def ping(url: SecretStr, path: str, run_id: str, body: str = "") -> None:
-    """Ping the dead-man's switch as healthchecks.io defines it: ``start``, or an exit status; raise Unreached."""
+    """Ping the dead-man's switch, or raise Unreached; ``path`` is start, log or an exit status (API of healthchecks.io)."""
     run = uuid.uuid5(uuid.NAMESPACE_OID, run_id)
-    given = urlsplit(url.get_secret_value())
-    query = f"{given.query}&rid={run}" if given.query else f"rid={run}"
-    target = urlunsplit(given._replace(path=f"{given.path.rstrip('/')}/{path}", query=query))
+    address = urlsplit(url.get_secret_value())
+    query = f"{address.query}&rid={run}" if address.query else f"rid={run}"
+    target = urlunsplit(address._replace(path=f"{address.path.rstrip('/')}/{path}", query=query))
     try:
-        retrying()(post, target, body.encode())
+        retries()(post, target, body.encode())
     except (OSError, ValueError) as error:
         raise Unreached(f"HEALTHCHECK_URL: {words_of(error)}") from None
 
 
 def post(url: str, body: bytes) -> None:
-    """Post to an address of the settings, which takes http and https only."""
+    """POST to an address of the settings, which allow http and https only."""
     with urllib.request.urlopen(urllib.request.Request(url, body), timeout=TIMEOUT):  # noqa: S310
         pass
 
 
 def words_of(error: Exception) -> str:
-    """Return why an address was not reached, without the address."""
+    """Return an error in words that do not hold the address."""
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answers {error.code}"
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception):

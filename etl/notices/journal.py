@@ -1,4 +1,4 @@
-"""The journal of one run: what people are told of it, kept until they have been (ETL_JOURNAL names the file)."""
+"""The journal of one run: what people are told about the run. ETL_JOURNAL names its file, which is deleted afterwards."""
 
 import json
 import logging
@@ -14,18 +14,18 @@ JOURNAL = "ETL_JOURNAL"
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per record: for collectors of logs, and for the journal."""
+    """Writes a log record as one line of JSON, for log collectors and for the journal."""
 
     def __init__(self, stage: str, run_id: str = "") -> None:
         super().__init__()
-        self._given = {"run": run_id, "stage": stage}
+        self._common = {"run": run_id, "stage": stage}
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return time, level, run, stage, logger and message, the record's facts, and a traceback if there is one."""
+        """Return time, level, run, stage, logger and message, then the record's facts, then a traceback if there is one."""
         found: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
-            **self._given,
+            **self._common,
             "logger": record.name,
             "message": mask(record.getMessage()),
             **getattr(record, "facts", {}),
@@ -36,19 +36,19 @@ class JsonFormatter(logging.Formatter):
 
 
 class Writer(logging.FileHandler):
-    """Writes to the journal; one that cannot be written is a pity, and no trouble of the run's."""
+    """Writes to the journal. A journal that cannot be written is no trouble for the run."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record, or do without."""
+        """Write the record if the journal can be written."""
         with suppress(OSError):
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Do without."""
+        """Ignore the error."""
 
 
 def write_to_journal(stage: str, log: logging.Logger) -> None:
-    """Have the log written to the run's journal too, if there is one."""
+    """Write the log to the run's journal too, if there is a journal."""
     if path := os.environ.get(JOURNAL):
         handler = Writer(path, encoding="utf-8", delay=True)
         handler.setFormatter(JsonFormatter(stage))
@@ -57,37 +57,37 @@ def write_to_journal(stage: str, log: logging.Logger) -> None:
 
 
 def concerns_people(record: logging.LogRecord) -> bool:
-    """Return whether people are told of a record: of trouble, and of facts."""
+    """Return whether a record goes into the journal: warnings, errors, and records with facts."""
     return record.levelno >= logging.WARNING or hasattr(record, "facts")
 
 
-class Ended(NamedTuple):
-    """How a script of the run came to its end."""
+class End(NamedTuple):
+    """How a script of the run ended."""
 
     stage: str
-    status: int | None  # None: it ended without a word
-    seconds: float | None
+    status: int | None  # None: killed
+    seconds: float | None  # None: killed
 
 
 class Journal(NamedTuple):
-    """What a run's scripts said."""
+    """What the scripts of a run wrote to the journal."""
 
-    ended: list[Ended]  # in the order in which they began
-    errors: list[str]  # each once
-    warnings: list[str]
-    facts: dict[str, Any]  # the newest of each name
+    ended: list[End]  # in the order in which the scripts began
+    errors: list[str]  # without repetitions
+    warnings: list[str]  # without repetitions
+    facts: dict[str, Any]  # the last value of each name
 
     @classmethod
     def read(cls, path: Path) -> "Journal":
-        """Return what was written; a line that a kill cut short is left out."""
-        stages: dict[str, Ended] = {}
+        """Return the journal in a file; a line that a kill cut short is left out."""
+        stages: dict[str, End] = {}
         said: dict[str, list[str]] = {"ERROR": [], "WARNING": []}
         facts: dict[str, Any] = {}
         for record in records(path):
             stage = record["stage"]
-            stages.setdefault(stage, Ended(stage, None, None))
+            stages.setdefault(stage, End(stage, None, None))
             if "ended" in record:
-                stages[stage] = Ended(stage, record["ended"], record["seconds"])
+                stages[stage] = End(stage, record["ended"], record["seconds"])
             if record["level"] in said:
                 said[record["level"]].append(f"{stage}: {record['message']}")
             facts |= record
@@ -96,7 +96,7 @@ class Journal(NamedTuple):
 
 
 def records(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a journal; none if there is no journal."""
+    """Return the records in a journal's file; none if the file cannot be read."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:

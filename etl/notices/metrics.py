@@ -1,4 +1,4 @@
-"""The run in numbers, for Prometheus's textfile collector (METRICS_FILE)."""
+"""The metrics of a run: a file for Prometheus's textfile collector (METRICS_FILE)."""
 
 import os
 import time
@@ -11,7 +11,7 @@ from notices.digest import Digest
 
 
 def write(digest: Digest, alerts: Alerts, path: Path) -> None:
-    """Replace the file, in one step, by the numbers of this run; they hold nothing private, so everybody may read them."""
+    """Replace the metrics file in one step. Everybody may read the file: it holds nothing private."""
     registry = CollectorRegistry()
 
     def gauge(name: str, text: str, values: dict[str, float], label: str = "") -> None:
@@ -23,10 +23,10 @@ def write(digest: Digest, alerts: Alerts, path: Path) -> None:
     gauge("last_run_timestamp_seconds", "When the last run ended.", {"": time.time()})
     if alerts.last_success:
         gauge("last_success_timestamp_seconds", "When the last good run ended.", {"": alerts.last_success})
-    took = {stage: seconds for stage, _, seconds in digest.journal.ended if seconds is not None}
-    gauge("stage_duration_seconds", "Duration of each stage of the last run; etl is the whole.", took, "stage")
-    gauge("files", "Reports of the last run by what became of them.", digest.files_by_status, "status")
-    gauge("lines", "Lines of the last run by what became of them.", digest.lines_by_status, "status")
+    durations = {stage: seconds for stage, _, seconds in digest.journal.ended if seconds is not None}
+    gauge("stage_duration_seconds", "Duration of each stage of the last run; etl is the whole run.", durations, "stage")
+    gauge("files", "Reports of the last run by fate.", digest.files_by_status, "status")
+    gauge("lines", "Lines of the last run, loaded and rejected.", digest.lines_by_status, "status")
     unreached = dict.fromkeys(alerts.unreached, 1.0)
     gauge("channel_unreached", "1 for each channel that did not take the message of the last run.", unreached, "channel")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The digest of a run in the words of each channel."""
+"""The digest of a run, written for each channel."""
 
 from typing import Any
 
@@ -9,19 +9,19 @@ from notices.digest import Digest
 from notices.rendering import TEMPLATES
 
 SUBJECT_LIMIT = 150  # characters
-SLACK_LIMIT = 3000  # characters of a text block; Slack refuses longer ones
-SEEN = {
+SLACK_LIMIT = 3000  # characters of a text block; Slack refuses longer blocks
+SEEN = {  # facts about the files on the server, in words
     "pulled": "pulled",
     "here": "pulled before",
     "left": "left for the next run",
-    "done_with": "loaded before and kept there",
+    "done_with": "loaded before, kept on the server",
     "names_refused": "refused by name",
 }
-LISTED = 20  # messages of a kind in a notice
+LISTED = 20  # errors, and warnings, that a notice shows
 
 
 def render(digest: Digest, heading: str, settings: Settings) -> Notice:
-    """Return what is to be told of a run; mailboxes are masked, whatever they came in with."""
+    """Return the notice about a run; every mailbox in the notice is masked."""
     facts: dict[str, Any] = {
         "digest": digest,
         "heading": heading,
@@ -38,24 +38,24 @@ def render(digest: Digest, heading: str, settings: Settings) -> Notice:
 
 
 def shorten(messages: list[str]) -> list[str]:
-    """Return no more messages than somebody reads."""
+    """Return the first LISTED messages, and a last one that counts the others."""
     more = len(messages) - LISTED
     return messages if more <= 0 else [*messages[:LISTED], f"and {more} more; the logs have them all"]
 
 
 def figures(digest: Digest) -> list[tuple[str, str]]:
-    """Return the run's figures in words, sums before what they are made of."""
-    facts, loaded = digest.journal.facts, digest.loaded
+    """Return the run's figures as (name, words): each sum, then its parts. Unknown figures are left out."""
+    facts, result = digest.journal.facts, digest.result
     found = []
     if "seen" in facts:
         kinds = [f"{facts[name]:,} {words}" for name, words in SEEN.items() if facts[name] or name == "pulled"]
         found.append(("Files on the server", f"{facts['seen']:,} = {' + '.join(kinds)}"))
-    if loaded is not None:
+    if result is not None:
         by_status = ", ".join(f"{count:,} {status}" for status, count in digest.files_by_status.items() if status != "deferred")
-        found.append(("Files decided on", f"{len(loaded.files):,} = {by_status}"))
-        lines = f"{loaded.total('rows_loaded'):,} loaded + {loaded.total('rows_rejected'):,} rejected"
-        found.append(("Lines read", f"{loaded.total('rows_read'):,} = {lines}"))
-        found.append(("Visitors", f"{loaded.total('visitors_new'):,} new, {loaded.total('visitors_updated'):,} updated"))
+        found.append(("Files decided on", f"{len(result.files):,} = {by_status}"))
+        lines = f"{result.total('rows_loaded'):,} loaded + {result.total('rows_rejected'):,} rejected"
+        found.append(("Lines read", f"{result.total('rows_read'):,} = {lines}"))
+        found.append(("Visitors", f"{result.total('visitors_new'):,} new, {result.total('visitors_updated'):,} updated"))
     if "zip" in facts:
         found.append(("Zip", f"{facts['zip']}, {facts['zip_files']:,} files, {facts['zip_bytes']:,} bytes"))
     if "cleared" in facts:

@@ -1,4 +1,4 @@
-"""The template engine: what turns the files in notices/templates into text and pages."""
+"""The template engine: it turns the files in notices/templates into texts and pages."""
 
 from pathlib import Path
 
@@ -16,13 +16,13 @@ TEMPLATES = Environment(
 
 
 def slack(text: str) -> Markup:
-    """Return text in which Slack sees no markup of its own."""
+    """Return the text in a form that Slack does not take for markup."""
     return Markup(str(escape(text)).replace("&#34;", '"').replace("&#39;", "'"))  # noqa: S704 - escaped just before
 
 
-def took(seconds: float | None) -> str:
-    """Return a duration in words."""
+def duration(seconds: float | None) -> str:
+    """Return a duration in words; None means that there was no end."""
     return "no end" if seconds is None else f"{seconds:,.1f} s"
 
 
-TEMPLATES.filters.update(slack=slack, took=took)
+TEMPLATES.filters.update(slack=slack, duration=duration)
