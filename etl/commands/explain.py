@@ -25,41 +25,41 @@ from parsing.lines import read_lines
 from postgres.database import Database, one, query, rows
 from runtime.script import command_line, run_plain_command
 
-LISTED = 1000  # visits of one address
+LISTED = 1000  # lines of one address that are shown
 COUNTERS = ("fecha_primera_visita", "fecha_ultima_visita", "visitas_totales", "visitas_anio_actual", "visitas_mes_actual")
 
 
-class Visit(NamedTuple):
-    """One line of an address."""
+class LoadedLine(NamedTuple):
+    """A loaded line of the address that is explained."""
 
-    when: datetime | None  # None: it lacks the date that makes a visit
+    when: datetime | None  # date of the visit; None: the line is no visit
     report: str
     line_number: int
-    archive_name: str | None  # None: no zip yet
+    archive_name: str | None  # None: not in a zip yet
 
 
 class Delivery(NamedTuple):
-    """One report of the name that is asked about."""
+    """A report with the name that is asked about; a sender may use a name twice."""
 
     file_id: int
     sha256: str
-    status: str
+    status: str  # its fate
     decided: datetime  # local
     rows_read: int
-    archive_name: str | None  # None: no zip yet
-    original: str | None  # name of the loaded report with the same bytes; None if it is no duplicate
+    archive_name: str | None  # None: not in a zip yet
+    original: str | None  # for a duplicate: name of the loaded report with the same bytes
 
 
-class Received(NamedTuple):
-    """A line as it came."""
+class ReceivedLine(NamedTuple):
+    """A line as received, and where it was found."""
 
-    line: bytes | None  # None: the report was not found, or is shorter
-    place: str | None  # where the report was found; None: nowhere
-    trouble: str = ""  # with a place that was looked at
+    line: bytes | None  # None: the report was not found, or has fewer lines
+    place: str | None  # the zip or file that holds the report; None: not found
+    trouble: str = ""  # a zip or file that could not be read, and why
 
 
 def main(arguments: Namespace) -> Status:
-    """Explain what the command line asks for."""
+    """Explain the visitor or the line that the command line names."""
     settings = every_setting.load(Settings)
     database = Database(settings)
     if arguments.email:
@@ -70,57 +70,57 @@ def main(arguments: Namespace) -> Status:
     return status
 
 
-def explain_visitor(cursor: cursor, given: str, settings: Settings) -> Status:
-    """Print a visitor's counters beside a recount, and every visit that they count; REFUSED if they differ."""
+def explain_visitor(cursor: cursor, address: str, settings: Settings) -> Status:
+    """Print a visitor's counters, their recount, and the visitor's lines; return REFUSED if a counter differs."""
     cursor.execute(query("commands/read_only"))
     screen = console()
-    parsed = parse_email(given.strip())
-    email = given if isinstance(parsed, Code) or parsed is None else parsed
+    parsed = parse_email(address.strip())
+    email = address if isinstance(parsed, Code) or parsed is None else parsed
     found = one(cursor, "commands/explain_visitor", {"email": email})
-    visits = [Visit(*row) for row in rows(cursor, "commands/explain_visits", {"email": email})]
-    if found is None or (found[2] is None and not visits):
-        screen.print(f"No line of {email} has been loaded. Hint: a rejected line is in errors.")
+    lines = [LoadedLine(*row) for row in rows(cursor, "commands/explain_visits", {"email": email})]
+    if found is None or (found[2] is None and not lines):
+        screen.print(f"No line of {email} has been loaded. Hint: rejected lines are in the table errors.")
         return Status.DONE
     *row, as_of, event = found
-    counted = recount(visits, as_of)
+    counted = recount(lines, as_of)
     stored = dict(zip(COUNTERS, row, strict=True))
     made = table(f"{email}: visits by fecha_{event}, as of {as_of}", "counter", ">visitor", ">recount", "")
     for name in COUNTERS:
         add_row(made, name, stored[name], counted[name], "" if stored[name] == counted[name] else "DIFFERENT")
     show(screen, made)
     screen.print()
-    made = table("Made by", "visit", "counts in", "report", ">line", "zip")
-    for visit in visits[:LISTED]:
-        add_row(made, visit.when or "no visit", marks(visit, as_of), visit.report, visit.line_number, visit.archive_name)
+    made = table("Lines of this address", "visit", "counts in", "report", ">line", "zip")
+    for line in lines[:LISTED]:
+        add_row(made, line.when or "no visit", counters_of(line, as_of), line.report, line.line_number, line.archive_name)
     show(screen, made)
-    if len(visits) > LISTED:
-        screen.print(f"and {len(visits) - LISTED:,} more, see statistics")
+    if len(lines) > LISTED:
+        screen.print(f"and {len(lines) - LISTED:,} more in the table statistics")
     if stored == counted:
         return Status.DONE
-    screen.print("The row and the recount differ. Hint: another VISIT_EVENT for one night recounts every visitor.")
+    screen.print("The row and the recount differ. Hint: change VISIT_EVENT for one night, and every visitor is recounted.")
     return Status.REFUSED
 
 
-def recount(visits: list[Visit], as_of: date) -> dict[str, Any]:
-    """Return the counters as the lines give them; all None without a visit."""
-    when = [visit.when for visit in visits if visit.when]
+def recount(lines: list[LoadedLine], as_of: date) -> dict[str, Any]:
+    """Return the counters of COUNTERS, counted from the lines; all None if no line is a visit."""
+    when = [line.when for line in lines if line.when]
     if not when:
         return dict.fromkeys(COUNTERS)
-    of_year = [one for one in when if one.year == as_of.year]
-    of_month = [one for one in of_year if one.month == as_of.month]
+    of_year = [moment for moment in when if moment.year == as_of.year]
+    of_month = [moment for moment in of_year if moment.month == as_of.month]
     return dict(zip(COUNTERS, (min(when), max(when), len(when), len(of_year), len(of_month)), strict=True))
 
 
-def marks(visit: Visit, as_of: date) -> str:
-    """Return the counters that a visit is in."""
-    if visit.when is None:
+def counters_of(line: LoadedLine, as_of: date) -> str:
+    """Return the counters that count the line: ``total``, ``total, year`` or ``total, year, month``; empty if none does."""
+    if line.when is None:
         return ""
-    of_year = visit.when.year == as_of.year
-    return "total" + (", year" if of_year else "") + (", month" if of_year and visit.when.month == as_of.month else "")
+    of_year = line.when.year == as_of.year
+    return "total" + (", year" if of_year else "") + (", month" if of_year and line.when.month == as_of.month else "")
 
 
 def explain_line(cursor: cursor, name: str, number: int, settings: Settings) -> Status:
-    """Print what became of a line in each report of that name; REFUSED if there is no such report or line."""
+    """Print what became of a line in each report of that name; return REFUSED if no such report or line is known."""
     cursor.execute(query("commands/read_only"))
     asked = {"name": name, "timezone": settings.timezone}
     deliveries = [Delivery(*row) for row in rows(cursor, "commands/explain_deliveries", asked)]
@@ -131,9 +131,9 @@ def explain_line(cursor: cursor, name: str, number: int, settings: Settings) -> 
     is_there = False
     for delivery in deliveries:
         row, rejection = one(cursor, "commands/explain_line", {"file_id": delivery.file_id, "line_number": number})
-        received = receive(delivery, name, number, settings)
+        received = find_line(delivery, name, number, settings)
         screen.print(f"{name} of {delivery.decided}: {delivery.status}, {delivery.rows_read:,} lines read", style="bold")
-        screen.print(fate(delivery, number, received, row, rejection), soft_wrap=True)
+        screen.print(outcome(delivery, number, received, row, rejection), soft_wrap=True)
         if received.line is not None:
             text = printable(received.line.decode(errors="backslashreplace"))
             screen.print(f"As received ({received.place}):\n{text}", soft_wrap=True)
@@ -147,8 +147,8 @@ def explain_line(cursor: cursor, name: str, number: int, settings: Settings) -> 
     return Status.DONE if is_there else Status.REFUSED
 
 
-def fate(delivery: Delivery, number: int, received: Received, row: object, rejection: str | None) -> str:
-    """Return what became of a line, and why, in a sentence."""
+def outcome(delivery: Delivery, number: int, received: ReceivedLine, row: object, rejection: str | None) -> str:
+    """Return a sentence that says what became of a line, and why; the first reason that holds is the answer."""
     line = received.line
     reasons = (
         (row, "is loaded."),
@@ -166,23 +166,23 @@ def fate(delivery: Delivery, number: int, received: Received, row: object, rejec
     return f"Line {number} " + next(sentence for holds, sentence in reasons if holds)
 
 
-def receive(delivery: Delivery, name: str, number: int, settings: Settings) -> Received:
-    """Return the line as it came: from the report's zip, or from the work directory."""
+def find_line(delivery: Delivery, name: str, number: int, settings: Settings) -> ReceivedLine:
+    """Return the line as received, from the report's zip or from the work directory."""
     trouble = ""
     for path in (*([settings.backup_dir / delivery.archive_name] if delivery.archive_name else []), settings.work_dir / name):
         try:
-            with opened(path, name, delivery) as report:
-                return Received(next(islice(read_lines(report), number - 1, None), None), str(path))
+            with open_report(path, name, delivery) as report:
+                return ReceivedLine(next(islice(read_lines(report), number - 1, None), None), str(path))
         except FileNotFoundError:
             continue
         except (*DAMAGE, KeyError) as error:
             trouble = f"; {path} cannot be read: {error}"
-    return Received(None, None, trouble)
+    return ReceivedLine(None, None, trouble)
 
 
 @contextmanager
-def opened(path: Path, name: str, delivery: Delivery) -> Iterator[IO[bytes]]:
-    """Open the report in its zip, or in the work directory if it is the very one."""
+def open_report(path: Path, name: str, delivery: Delivery) -> Iterator[IO[bytes]]:
+    """Open the report in a zip, or in the work directory; raise FileNotFoundError if a file there has other bytes."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive, archive.open(name) as member:
             yield member
@@ -199,7 +199,7 @@ if __name__ == "__main__":
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--email", metavar="ADDRESS", help="explain the counters of this visitor")
     asked.add_argument("--file", metavar="NAME", help="explain a line of the reports of this name; needs --line")
-    parser.add_argument("--line", type=int, metavar="N", help="physical line in the report; the header is line 1")
+    parser.add_argument("--line", type=int, metavar="N", help="number of the line in the report; the header is line 1")
     parsed = parser.parse_args()
     if parsed.file and not (parsed.line and parsed.line > 0):
         parser.error("--file needs --line, 1 or more")

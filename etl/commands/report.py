@@ -1,4 +1,4 @@
-"""Write the monthly report. The page goes to LOG_DIR; the same tables go to the terminal, and by mail and as CSV if asked."""
+"""Write the monthly report. The page goes to LOG_DIR, and its tables to the terminal."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ from runtime.script import command_line, run_plain_command
 
 
 def main(arguments: Namespace) -> None:
-    """Write the page, and whatever else is asked for, of one month."""
+    """Write the page of one month and print its tables; write CSV files and send the mail if asked."""
     settings = every_setting.load(Settings)
     month = arguments.month or Month.of(settings.now().date()).before
     database = Database(settings)
@@ -45,13 +45,13 @@ def main(arguments: Namespace) -> None:
 
 
 def gather_both(cursor: cursor, month: Month, settings: Settings) -> tuple[Monthly, Monthly]:
-    """Return the month and the month before, both as of the same moment."""
+    """Return the facts of the month and of the month before, both as of the same moment."""
     cursor.execute(query("commands/read_only"))
     return gather(cursor, month, settings), gather(cursor, month.before, settings)
 
 
 def charts_of(month: Monthly) -> list[tuple[str, str]]:
-    """Return the charts with their captions."""
+    """Return (caption, SVG) of each chart."""
     from commands.monthly import charts  # noqa: PLC0415 - matplotlib takes most of a second
 
     return [
@@ -62,7 +62,7 @@ def charts_of(month: Monthly) -> list[tuple[str, str]]:
 
 
 def render(month: Monthly, sheets: list[Sheet], settings: Settings, charts: list[tuple[str, str]]) -> str:
-    """Return the page."""
+    """Return the page as HTML. The mail's HTML part is the page without charts."""
     return TEMPLATES.get_template("monthly.html").render(
         month=month,
         sheets=sheets,
@@ -76,14 +76,14 @@ def render(month: Monthly, sheets: list[Sheet], settings: Settings, charts: list
 
 
 def write(path: Path, text: str) -> Path:
-    """Write a file in one step and return its path."""
+    """Write a text file in one step and return its path."""
     with whole_file(path) as file:
         file.write(text.encode())
     return path
 
 
 def as_csv(sheet: Sheet) -> str:
-    """Return a table as CSV, figures as computers read them."""
+    """Return a table as CSV; numbers have no thousands separators and at most four decimals."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(column.removeprefix(">") for column in sheet.columns)
@@ -92,8 +92,8 @@ def as_csv(sheet: Sheet) -> str:
 
 
 def show_sheets(screen: Console, month: Monthly, sheets: list[Sheet]) -> None:
-    """Print the tables."""
-    screen.print(f"Report of {month.month}: {'; '.join(needs(month)) or 'nothing needs a person'}.\n", soft_wrap=True)
+    """Print what needs a person, then the tables."""
+    screen.print(f"Monthly report of {month.month}: {'; '.join(needs(month)) or 'nothing needs a person'}.\n", soft_wrap=True)
     for sheet in sheets:
         if not sheet.rows:
             screen.print(sheet.title, style="bold")
@@ -107,30 +107,31 @@ def show_sheets(screen: Console, month: Monthly, sheets: list[Sheet]) -> None:
 
 
 def mail(month: Monthly, sheets: list[Sheet], page: Path, settings: Settings) -> None:
-    """Send the tables, with the page attached, or raise StageError."""
+    """Send the figures and tables by mail, with the page attached, or raise StageError."""
     needed = "; ".join(needs(month)) or "nothing needs a person"
     figures = "\n".join(f"{name:38}{words(value):>16}{words(earlier):>16}" for name, value, earlier in sheets[0].rows)
     head = f"{'':38}{month.month!s:>16}{month.month.before!s:>16}"
     notice = Notice(
-        f"[visitas] Report of {month.month}: {needed}",
-        f"Report of {month.month}: {needed}.\nThe page with everything is attached.\n\n{head}\n{figures}\n",
+        f"[visitas] Monthly report of {month.month}: {needed}",
+        f"Monthly report of {month.month}: {needed}.\nThe page with all tables and charts is attached.\n\n{head}\n{figures}\n",
         render(month, sheets, settings, []),
         "",
         page,
     )
     if not settings.smtp_host:
-        raise StageError(Status.SETTINGS, "the report cannot be mailed: SMTP_HOST is not set.", "make check looks at the mail.")
+        raise StageError(Status.SETTINGS, "the monthly report cannot be mailed: SMTP_HOST is not set.", "set SMTP_HOST in .env.")
     try:
         channels.send_mail(notice, settings)
     except Unreached as error:
-        raise StageError(Status.SETTINGS, f"the report was not mailed: {error}.", "make check looks at the mail.") from error
+        fact = f"the monthly report was not mailed: {error}."
+        raise StageError(Status.SETTINGS, fact, "make check tries the mail server.") from error
 
 
-def month_given(text: str) -> Month:
-    """Return the month named on the command line."""
+def parse_month(text: str) -> Month:
+    """Return the month that the command line names."""
     try:
         month = Month.parse(text)
-        _ = month.before, month.end  # the calendar has an edge
+        _ = month.before, month.end  # raises OverflowError at either end of the calendar
     except (ValueError, OverflowError) as error:
         raise ArgumentTypeError(f"{text!r} is no month; write it as 2013-02") from error
     return month
@@ -138,8 +139,8 @@ def month_given(text: str) -> Month:
 
 if __name__ == "__main__":
     parser = command_line()
-    parser.add_argument("--month", type=month_given, metavar="YYYY-MM", help="the month to report (default: last month)")
-    parser.add_argument("--mail", action="store_true", help="send it to MAIL_TO")
+    parser.add_argument("--month", type=parse_month, metavar="YYYY-MM", help="the month to report (default: last month)")
+    parser.add_argument("--mail", action="store_true", help="send the monthly report to MAIL_TO")
     parser.add_argument("--csv", action="store_true", help="write the tables as CSV files, too")
     parsed = parser.parse_args()
     run_plain_command("report", lambda: main(parsed))

@@ -1,4 +1,4 @@
-"""Prove that the backups restore. Loads every zip into an empty scratch database and compares it with the live one."""
+"""Check that the backups can be restored. Loads every zip into a scratch database, then compares scratch and live database."""
 
 import os
 import shutil
@@ -27,13 +27,13 @@ from transform import stage_report
 
 
 def main(live: Settings) -> Status:
-    """Restore, compare, print both sides; DISK if they differ. The scratch database goes in the end."""
+    """Restore into a scratch database, compare, and drop that database; return DISK if the two databases differ."""
     database = Database(live)
     zips = database.run(ledger.archived_entries)
     as_of, visit_event = database.run(one, "load/basis") or (live.as_of, live.visit_event)
     for flaw in (flaw for name, entries in zips.items() for flaw in flaws(live.backup_dir / name, entries)):
         database.close()
-        raise StageError(Status.DISK, f"the backups are not sound: {flaw}.", "make verify-backups says all that is wrong.")
+        raise StageError(Status.DISK, f"a backup has a flaw: {flaw}.", "make verify-backups lists every flaw.")
     scratch_name = f"visitas_drill_{os.getpid()}"
     database.command(f"create database {scratch_name}")
     try:
@@ -55,7 +55,10 @@ def main(live: Settings) -> Status:
 
 
 def restore(zips: dict[str, list[Entry]], scratch: Settings, refused: list[Any]) -> dict[str, Any]:
-    """Load what the zips hold into the scratch database, less the lines that Postgres had refused; return its contents."""
+    """Load the zips into the scratch database and return its ``contents``.
+
+    ``refused`` are the lines that the live Postgres refused. The scratch database may accept these lines, so they are deleted.
+    """
     migrate(scratch)
     database, work = Database(scratch), WorkDir(scratch)
     run = Run.current("restore_drill")
@@ -78,7 +81,7 @@ def restore(zips: dict[str, list[Entry]], scratch: Settings, refused: list[Any])
 
 
 def forget(cursor: cursor, refused: list[Any], scratch: Settings) -> None:
-    """Take the lines (sha256, line number) that the live database had refused out of the scratch one."""
+    """Delete the ``refused`` lines, given as (SHA-256, line number), from the scratch database; recount the visitors."""
     for sha256, line_number in refused:
         cursor.execute(query("commands/drill_forget"), {"sha256": sha256, "line_number": line_number})
     if refused:
@@ -86,12 +89,12 @@ def forget(cursor: cursor, refused: list[Any], scratch: Settings) -> None:
 
 
 def contents(cursor: cursor) -> dict[str, Any]:
-    """Return row count and checksum of visitor and, file by file, of statistics."""
+    """Return (rows, checksum) of ``visitor``, and of each file's part of ``statistics``, by name."""
     return {name: tuple(values) for name, *values in rows(cursor, "commands/drill_contents")}
 
 
 def compare(live: dict[str, Any], restored: dict[str, Any]) -> Status:
-    """Print what differs, then a closing line."""
+    """Print every difference, then a closing line; return DISK if there is a difference."""
     differing = [name for name in sorted(live.keys() | restored.keys()) if live.get(name) != restored.get(name)]
     for name in differing:
         print(f"{name}: live {live.get(name)}, restored {restored.get(name)} (rows, checksum)")

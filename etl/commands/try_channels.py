@@ -1,4 +1,4 @@
-"""Send a test message through every channel that is set, and say what worked."""
+"""Send a test message through every channel that is set."""
 
 import socket
 from functools import partial
@@ -11,11 +11,11 @@ from notices.channels import Channel, Notice
 from runtime.script import run_command
 
 SUBJECT = "[visitas] TEST: this is a test message"
-TEXT = "This is a test message of the nightly visits ETL on {host}. Nothing happened, and nothing is to be done."
+TEXT = "This is a test message of the nightly visits ETL on {host}. You need not do anything."
 
 
 def main(settings: Settings) -> Status:
-    """Use every channel once; SETTINGS if one does not work, or none is set."""
+    """Use every channel once; return SETTINGS if a channel fails, or if none is set."""
     screen = console()
     text = TEXT.format(host=socket.gethostname())
     notice = Notice(
@@ -26,10 +26,10 @@ def main(settings: Settings) -> Status:
         used["e-mail"] = partial(channels.send_mail, notice, settings)
     if settings.slack_webhook_url:
         used["Slack"] = partial(channels.send_slack, notice, settings)
-    if settings.healthcheck_url:  # as a log entry: it neither starts nor ends a run
+    if settings.healthcheck_url:  # a log entry neither starts nor ends a run
         used["dead-man's switch"] = partial(channels.ping, settings.healthcheck_url, "log", SUBJECT, text)
     if not used:
-        screen.print("No channel is set. Hint: SMTP_HOST, SLACK_WEBHOOK_URL and HEALTHCHECK_URL are the settings.")
+        screen.print("No channel is set. Hint: set SMTP_HOST, SLACK_WEBHOOK_URL or HEALTHCHECK_URL.")
         return Status.SETTINGS
     told = channels.tell(used)
     made = table("", "channel", "test message")
@@ -40,4 +40,4 @@ def main(settings: Settings) -> Status:
 
 
 if __name__ == "__main__":
-    run_command("notify-test", main, Settings)
+    run_command("try-channels", main, Settings)

@@ -1,4 +1,4 @@
-"""Compare every backup zip with its manifest and the load log. Names what is missing or damaged."""
+"""Compare every backup zip with its manifest and the load log. Prints every flaw."""
 
 from backup.zips import flaws
 from base.settings import Settings
@@ -9,7 +9,7 @@ from runtime.script import run_command
 
 
 def main(settings: Settings) -> Status:
-    """Print every flaw, then a closing line; DISK if there was any."""
+    """Print every flaw, then a closing line; return DISK if there is a flaw."""
     database = Database(settings)
     zips = database.run(ledger.archived_entries)
     unzipped = [entry.name for entry in database.run(ledger.open_entries) if not entry.archived]

@@ -40,7 +40,7 @@ def sheet(forty: Forty, month: str, name: str) -> list[list[str]]:
         return list(csv.reader(file))[1:]
 
 
-def whole_file(value: float | None) -> str:
+def as_text(value: float | None) -> str:
     return "" if value is None else str(round(value, 4) if isinstance(value, float) else value)
 
 
@@ -63,10 +63,10 @@ def test_figures(forty: Forty, month: str) -> None:
     this, before = MONTHS[month]
     found = sheet(forty, month, "figures")
     expected = forty.figures(*this)
-    assert {name: value for name, value, _ in found} == {name: whole_file(value) for name, value in expected.items()}
+    assert {name: value for name, value, _ in found} == {name: as_text(value) for name, value in expected.items()}
     if before:
         earlier = forty.figures(*before)
-        assert {name: value for name, _, value in found} == {name: whole_file(value) for name, value in earlier.items()}
+        assert {name: value for name, _, value in found} == {name: as_text(value) for name, value in earlier.items()}
     else:
         assert {value for _, _, value in found} == {"0", ""}
 
@@ -76,7 +76,7 @@ def test_days(forty: Forty, month: str) -> None:
     expected = [
         [
             str(day.day), str(day.nights), str(day.nights - day.failed), str(day.failed),
-            whole_file(day.seconds), str(day.statuses.total()),
+            as_text(day.seconds), str(day.statuses.total()),
             *(str(day.statuses[status]) for status in ("loaded", "duplicate", "refused", "quarantined")),
             str(day.read), str(day.loaded), str(day.read - day.loaded),
         ]
@@ -107,7 +107,7 @@ def test_reports_that_need_a_look(forty: Forty, month: str) -> None:
 def test_nights_and_gaps(forty: Forty, month: str) -> None:
     days = forty.month(*MONTHS[month][0])
     assert sheet(forty, month, "nights") == [
-        [f"{began:%Y-%m-%d %H:%M}", status, whole_file(exit_status), whole_file(seconds)]
+        [f"{began:%Y-%m-%d %H:%M}", status, as_text(exit_status), as_text(seconds)]
         for began, status, exit_status, seconds in forty.failures
         if f"{began:%Y-%m}" == month
     ]
@@ -213,7 +213,7 @@ def test_mail(forty: Forty) -> None:
         done = forty.night.run("report", "--month", "2013-01", "--mail", **settings)
     assert done.returncode == 0, done.stderr
     (message,) = mail.received
-    assert str(message["Subject"]).startswith("[visitas] Report of 2013-01: nights that failed: 1; ")
+    assert str(message["Subject"]).startswith("[visitas] Monthly report of 2013-01: nights that failed: 1; ")
     (page,) = message.iter_attachments()
     assert page.get_filename() == "report-2013-01.html"
     assert "<svg" in page.get_content()
@@ -234,7 +234,7 @@ def test_last_month_is_the_default(forty: Forty) -> None:
     done = forty.night.run("report")
     (made,) = [path for path in forty.night.logs.glob("report-*.html") if path.stem[7:] not in MONTHS]
     assert done.stdout.splitlines()[-1] == str(made)
-    assert "Report of " + made.stem[7:] in done.stdout
+    assert "Monthly report of " + made.stem[7:] in done.stdout
 
 
 @pytest.mark.parametrize("month", ["February", "2013-13", "0001-01", "9999-12", ""])
@@ -279,7 +279,7 @@ def test_history(forty: Forty) -> None:
         expected.append(
             [
                 f"{day.day} 00:02", "etl", ended[0],
-                whole_file(ended[1] if ended[0] != "done" else status), f"{ended[2]:,.1f}" if ended[2] is not None else "",
+                as_text(ended[1] if ended[0] != "done" else status), f"{ended[2]:,.1f}" if ended[2] is not None else "",
                 str(day.statuses.total()), str(day.statuses.total() - day.statuses["loaded"]),
                 str(day.read), str(day.loaded), str(day.read - day.loaded),
             ]

@@ -1,4 +1,4 @@
-"""The charts of the monthly report: SVG to stand in the page, text that stays text."""
+"""The charts of the monthly report: SVG for the page, with text as text."""
 
 import io
 import re
@@ -14,32 +14,32 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from commands.monthly.month import Day, Monthly
 
-SIZE = (5.2, 2.7)  # inches; 13 pixels of text where the page shows it at its own size
-MARGINS = {"right": 0.97, "bottom": 0.19, "top": 0.88}  # laid out by hand: matplotlib takes as long for that as for the drawing
+SIZE = (5.2, 2.7)  # inches; text is 13 pixels high where the page does not scale the chart
+MARGINS = {"right": 0.97, "bottom": 0.19, "top": 0.88}  # fixed: matplotlib's layout takes as long as the drawing
 LOADED, REJECTED, NEUTRAL, FAILED = "#3b6ea5", "#e07a5f", "#6b8f71", "#b3261e"
 STYLE: dict[Any, Any] = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10}
 
-FEW = 4  # codes for which bars do not get thicker
+FEW = 4  # with fewer codes, the bars do not get thicker
 
 Draw = Callable[[Axes], None]
 
 
 def lines_per_day(month: Monthly) -> Markup:
-    """Return the lines of each day, loaded and rejected on top of each other."""
+    """Return the chart of the lines of each day: loaded, and rejected on top."""
 
     def draw(axes: Axes) -> None:
         loaded, rejected = ([getattr(day, count) for day in month.days] for count in ("rows_loaded", "rows_rejected"))
-        axes.bar(numbers(month.days), loaded, color=LOADED, label="loaded")
-        axes.bar(numbers(month.days), rejected, bottom=loaded, color=REJECTED, label="rejected")
+        axes.bar(day_numbers(month.days), loaded, color=LOADED, label="loaded")
+        axes.bar(day_numbers(month.days), rejected, bottom=loaded, color=REJECTED, label="rejected")
         axes.set_ylabel("lines")
-        of_days(axes, month)
-        below(axes)
+        set_axes(axes, month)
+        add_legend(axes)
 
     return draw_svg(draw, f"Lines per day in {month.month}")
 
 
 def rejects_by_code(month: Monthly) -> Markup:
-    """Return the rejected lines of each code."""
+    """Return the chart of the rejected lines of each code."""
 
     def draw(axes: Axes) -> None:
         bars = axes.barh(list(month.rejects), list(month.rejects.values()), height=0.6, color=REJECTED)
@@ -54,7 +54,7 @@ def rejects_by_code(month: Monthly) -> Markup:
 
 
 def duration_per_day(month: Monthly) -> Markup:
-    """Return how long the nights of each day took; a day with a failed one stands out."""
+    """Return the chart of the nights' duration on each day; a day with a failed night has another colour."""
 
     def draw(axes: Axes) -> None:
         for label, colour, days in (
@@ -62,21 +62,21 @@ def duration_per_day(month: Monthly) -> Markup:
             ("with a failed night", FAILED, [day for day in month.days if day.failed]),
         ):
             if days:
-                axes.bar(numbers(days), [day.seconds or 0 for day in days], color=colour, label=label)
+                axes.bar(day_numbers(days), [day.seconds or 0 for day in days], color=colour, label=label)
         axes.set_ylabel("seconds")
-        of_days(axes, month)
-        below(axes)
+        set_axes(axes, month)
+        add_legend(axes)
 
     return draw_svg(draw, f"Duration of the nights in {month.month}")
 
 
-def numbers(days: Sequence[Day]) -> list[int]:
-    """Return the days of the month, 1 to 31."""
+def day_numbers(days: Sequence[Day]) -> list[int]:
+    """Return the day of the month, 1 to 31, of each day."""
     return [day.day.day for day in days]
 
 
-def of_days(axes: Axes, month: Monthly) -> None:
-    """Let the axis hold the whole month."""
+def set_axes(axes: Axes, month: Monthly) -> None:
+    """Set the axes: every day of the month below, whole numbers on the left."""
     last = (month.month.end - date.resolution).day
     axes.set_xlim(0.4, last + 0.6)
     axes.set_xticks([1, *range(5, last + 1, 5)])
@@ -85,15 +85,15 @@ def of_days(axes: Axes, month: Monthly) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
-def below(axes: Axes) -> None:
-    """Put the legend where no bar is."""
+def add_legend(axes: Axes) -> None:
+    """Add the legend above the bars, if there is anything to explain."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0)
 
 
 def draw_svg(draw: Draw, title: str, left: float = 0.19) -> Markup:
-    """Return a chart as an SVG element that grows and shrinks with the page; the title is for who cannot see it."""
-    with mpl.rc_context({**STYLE, "svg.hashsalt": title}):  # ids of its own
+    """Return a chart as an SVG element that scales with the page; screen readers read the title."""
+    with mpl.rc_context({**STYLE, "svg.hashsalt": title}):  # each chart needs its own ids on the page
         figure = Figure(figsize=SIZE)
         axes = figure.subplots(gridspec_kw=MARGINS | {"left": left})
         draw(axes)

@@ -1,4 +1,4 @@
-"""What a month was like, as the load log has it."""
+"""The facts of one month, from the load log and BACKUP_DIR."""
 
 import calendar
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ class Month(NamedTuple):
 
     @property
     def first(self) -> date:
-        """Its first day."""
+        """The first day of the month."""
         return date(self.year, self.number, 1)
 
     @property
     def end(self) -> date:
-        """The day after its last."""
+        """The first day of the next month."""
         return self.first + timedelta(days=calendar.monthrange(self.year, self.number)[1])
 
     @property
@@ -45,7 +45,7 @@ class Month(NamedTuple):
         return self.of(self.first - timedelta(days=1))
 
     def __str__(self) -> str:
-        """Return it as ISO has it."""
+        """Return the month as ``yyyy-mm``."""
         return f"{self.year:04}-{self.number:02}"
 
 
@@ -53,11 +53,11 @@ class Day(NamedTuple):
     """One day: its nights, and what their reports brought."""
 
     day: date
-    nights: int  # runs of etl.sh that began on it
-    done: int  # of these
-    failed: int  # of these; the rest is at work
-    seconds: float | None  # that they took together; None: no night, or none that ended
-    files: int
+    nights: int  # that began on this day
+    done: int  # nights that ended well
+    failed: int  # nights that failed or crashed; a night that is neither is still running
+    seconds: float | None  # of all nights together; None: no night has ended
+    files: int  # reports of runs that began on this day
     loaded: int
     duplicate: int
     refused: int
@@ -70,22 +70,22 @@ class Day(NamedTuple):
 
 
 class Notable(NamedTuple):
-    """A report that was not loaded, or that came under a known name."""
+    """A report that was not loaded, or that came under the name of an earlier report."""
 
     day: date
     name: str
-    status: str
+    status: str  # its fate
     rows_read: int
     why: str | None
 
 
-class Failed(NamedTuple):
-    """A night that did not end well."""
+class FailedNight(NamedTuple):
+    """A night that failed or crashed."""
 
     started: datetime  # local
     status: str  # failed or crashed
-    exit_status: int | None  # None: it crashed
-    seconds: float | None  # None: it crashed
+    exit_status: int | None  # None: the night crashed
+    seconds: float | None  # None: the night crashed
 
 
 class Gap(NamedTuple):
@@ -99,11 +99,11 @@ class Backup(NamedTuple):
     """A zip that the load log names."""
 
     name: str
-    bytes: int | None  # None: it is not in BACKUP_DIR
+    bytes: int | None  # None: the zip is not in BACKUP_DIR
 
 
 class Campaign(NamedTuple):
-    """What became of the mails sent in the month."""
+    """The mails sent in the month."""
 
     sent: int
     hard_bounces: int
@@ -113,19 +113,19 @@ class Campaign(NamedTuple):
 
     @property
     def delivered(self) -> int:
-        """Mails sent less those that bounced for good."""
+        """Mails sent, less hard bounces."""
         return self.sent - self.hard_bounces
 
 
 @dataclass(frozen=True)
 class Monthly:
-    """All that the report of a month needs."""
+    """The facts of one month."""
 
     month: Month
-    days: list[Day]  # those of the month that have begun
-    rejects: dict[str, int]  # code: lines, the most frequent first
+    days: list[Day]  # up to today
+    rejects: dict[str, int]  # code: lines; the most frequent code first
     notable: list[Notable]
-    failed: list[Failed]
+    failed: list[FailedNight]
     gaps: list[Gap]
     backups: list[Backup]
     durations: list[float]  # seconds of each night
@@ -133,32 +133,32 @@ class Monthly:
     first_run: date | None  # None: no run yet
 
     def total(self, count: str) -> int:
-        """Return the sum of one of Day's counts."""
+        """Return the sum of one of Day's counts over the month."""
         return sum(getattr(day, count) for day in self.days)
 
     @property
     def without_files(self) -> list[date]:
-        """Days with a night that went well and found no report."""
+        """Days with a good night but without a report."""
         return [day.day for day in self.days if day.done and not day.files]
 
     @property
     def without_night(self) -> list[date]:
-        """Days since the first run of all on which no night is in the load log."""
+        """Days without a night in the load log, counted from the first run on."""
         return [day.day for day in self.days if not day.nights and self.first_run and day.day >= self.first_run]
 
     @property
     def usual_duration(self) -> float | None:
-        """Median of the durations in seconds; None if there are none."""
+        """The median duration of a night in seconds; None without a night."""
         return median(self.durations) if self.durations else None
 
     @property
     def missing_backups(self) -> list[str]:
-        """Zips that the load log names and BACKUP_DIR lacks."""
+        """The names of zips that the load log names and BACKUP_DIR lacks."""
         return [backup.name for backup in self.backups if backup.bytes is None]
 
 
 def gather(cursor: cursor, month: Month, settings: Settings) -> Monthly:
-    """Return what the load log and BACKUP_DIR know of a month, as TIMEZONE divides the days."""
+    """Return the facts of a month; its days are days in TIMEZONE."""
     today = settings.now().date()
     whole = {"first": month.first, "end": month.end, "timezone": settings.timezone}
     so_far = whole | {"end": max(month.first, min(month.end, today + timedelta(days=1)))}
@@ -167,7 +167,7 @@ def gather(cursor: cursor, month: Month, settings: Settings) -> Monthly:
         [Day(*row) for row in rows(cursor, "commands/monthly_days", so_far)],
         dict(rows(cursor, "commands/monthly_rejects", whole)),
         [Notable(*row) for row in rows(cursor, "commands/monthly_files", whole)],
-        [Failed(*row) for row in rows(cursor, "commands/monthly_failed", whole)],
+        [FailedNight(*row) for row in rows(cursor, "commands/monthly_failed", whole)],
         [Gap(*row) for row in rows(cursor, "commands/monthly_gaps", whole)],
         [Backup(name, size_of(settings.backup_dir / name)) for (name,) in rows(cursor, "commands/monthly_zips", whole)],
         [seconds for (seconds,) in rows(cursor, "commands/monthly_durations", whole)],

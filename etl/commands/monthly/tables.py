@@ -9,29 +9,29 @@ from commands.monthly.month import Day, Monthly
 from notices.digest import FATES
 from parsing.faults import Code
 
-SHOWN = Day._fields.index("rows_rejected") + 1  # columns of the table of days
+SHOWN = Day._fields.index("rows_rejected") + 1  # fields of Day that the table of days shows
 
 
 class Rate(float):
-    """A share, 0 to 1: people read it in per cent."""
+    """A share from 0 to 1, shown in per cent."""
 
     def __str__(self) -> str:
-        """Return e.g. ``12.5 %``."""
+        """Return ``12.5 %`` for 0.125."""
         return f"{self:.1%}".replace("%", " %")
 
 
 class Sheet(NamedTuple):
-    """One table of the report, the same on the page, on the terminal, and as CSV."""
+    """One table of the monthly report."""
 
     name: str
     title: str
     columns: list[str]  # a column whose name begins with > holds figures
     rows: list[tuple[object, ...]]
-    empty: str  # what is said if there are no rows
+    empty: str  # the text in place of a table without rows
 
 
 def sheets_of(now: Monthly, before: Monthly) -> Iterator[Sheet]:
-    """Yield the report's tables."""
+    """Yield the tables of the month ``now``, compared with the month ``before``."""
     figures = zip(figures_of(now), figures_of(before), strict=True)
     yield Sheet(
         "figures",
@@ -64,7 +64,7 @@ def sheets_of(now: Monthly, before: Monthly) -> Iterator[Sheet]:
         "Reports that were not loaded, or came under a known name",
         ["day", "report", "status", ">lines", "why"],
         list(now.notable),
-        "Every report was loaded, once.",
+        "Every report was loaded, and under a new name.",
     )
     yield Sheet(
         "gaps",
@@ -83,7 +83,7 @@ def sheets_of(now: Monthly, before: Monthly) -> Iterator[Sheet]:
 
 
 def figures_of(month: Monthly) -> list[tuple[str, object]]:
-    """Return the figures of a month by their names."""
+    """Return (name, value) of each figure of a month; a value is None if unknown."""
     campaign, read, rejected = month.campaign, month.total("rows_read"), month.total("rows_rejected")
     return [
         ("files processed", month.total("files")),
@@ -118,12 +118,12 @@ def figures_of(month: Monthly) -> list[tuple[str, object]]:
 
 
 def share(part: int, whole: int) -> Rate | None:
-    """Return a part as share of the whole; None of nothing."""
+    """Return the part divided by the whole; None if the whole is 0."""
     return Rate(part / whole) if whole else None
 
 
 def needs(month: Monthly) -> list[str]:
-    """Return what a person should look at, in a few words each."""
+    """Return what needs a person, a few words each."""
     refused, quarantined = month.total(Fate.REFUSED), month.total(Fate.QUARANTINED)
     open_gaps = [gap.name for gap in month.gaps if not gap.came_later]
     found = {
