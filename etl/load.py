@@ -29,7 +29,7 @@ def main(settings: Settings, run: Run) -> Status:
     work = WorkDir(settings)
     status = load_reports(work.reports(), run, settings)
     database = Database(settings)
-    database.run(notice_gaps, run, work.left())
+    database.run(notice_gaps, run, list(work.left()))
     database.close()
     return status
 

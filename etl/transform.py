@@ -67,6 +67,7 @@ def stage_report(report: Report) -> Tally:
             rows_read=tally.read,
             rows_accepted=tally.accepted,
             error_rows=tally.error_rows,
+            said=report.said(),
             boot_id=boot_id(),
         )
     )

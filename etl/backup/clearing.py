@@ -2,39 +2,56 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import WorkDir
 from postgres.ledger import Entry
-from sftp.batches import in_groups
-from sftp.server import Listed, Remote
+from sftp.client import Client
+from sftp.packets import Refusal
+from sftp.server import Server, name_some, refused
 
 log = logging.getLogger("etl.clearing")
 
 
 def clear_both(archived: Sequence[Entry], work: WorkDir, settings: Settings) -> Iterator[tuple[Entry, Status]]:
     """Remove reports on the server and then here; yield how it ended for each."""
-    remote = Remote(settings)
+    server = Server(settings)
+
+    def remove(client: Client, entry: Entry) -> bool:
+        return remove_same(client, server.path(entry.name), entry)
+
+    troubles: dict[str, list[str]] = {}
     try:
-        yield from zip(archived, in_groups(remote, partial(clear_group, work), archived, settings.retry_seconds), strict=True)
+        for entry, outcome in server.each(remove, archived):
+            if isinstance(outcome, StageError):  # this file only: the others go on
+                troubles.setdefault(str(outcome), []).append(entry.name)
+                yield entry, outcome.status
+            else:
+                log.info("cleared %s deleted_at_source=%s", entry.name, outcome)
+                work.report(entry.name).remove_if(entry.bytes, entry.mtime)
+                yield entry, Status.DONE
     finally:
-        remote.close()
+        server.close()
+        for words, names in troubles.items():
+            log.error("%s: %s", name_some(names), words)
 
 
-def clear_group(work: WorkDir, remote: Remote, entries: Sequence[Entry]) -> list[Status]:
-    """Remove a group of reports and return how it ended for each, or raise Outage or StageError."""
-    files = [Listed(entry.name, entry.bytes, entry.mtime) for entry in entries]
-    deleted = remote.delete(files)
-    statuses = []
-    for file in files:
-        outcome = deleted[file]
-        if isinstance(outcome, StageError):  # this file only: the others go on
-            log.error("%s: %s", file.name, outcome)
-            statuses.append(outcome.status)
-        else:
-            log.info("cleared %s deleted_at_source=%s", file.name, outcome)
-            work.report(file.name).remove_if(file.size, file.mtime)
-            statuses.append(Status.DONE)
-    return statuses
+def remove_same(client: Client, path: bytes, entry: Entry) -> bool:
+    """Remove a file that still is what was pulled; return whether it was, and raise StageError if it stays."""
+    pulled = entry.server_said().looked
+    try:
+        now = client.look(path)
+        if now is None or now.claim != pulled:
+            return False
+        client.remove(path)
+        now = client.look(path)
+    except Refusal as error:
+        hint = "give SFTP_USER the right to delete, or set DELETE_SOURCE=false."
+        raise refused(error, "delete the file", hint) from error
+    if now is not None and now.claim == pulled:
+        raise StageError(
+            Status.SFTP, "the SFTP server says that it has deleted the file, and still has it.", "ask the server's owner."
+        )
+    client.finished()
+    return True

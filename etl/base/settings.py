@@ -63,6 +63,7 @@ class Settings(DatabaseSettings):
     report_pattern: str = "report_*.txt"
     min_age_seconds: float = Field(60, ge=0)
     delete_source: bool = True
+    max_report_bytes: int = Field(10 << 30, ge=1)
     work_dir: Path = Path("/tmp/visitas")  # noqa: S108 - refused unless it is this user's own
     backup_dir: Path = Path("/home/etl/visitas/bckp")
     log_dir: Path = Path("logs")

@@ -8,12 +8,37 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from base.files import natural_order, whole_file
 from base.settings import Settings
 from base.trouble import StageError, Status
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Claim(NamedTuple):
+    """What the server says of a file's size (bytes) and time (seconds since 1970); None is not said. It may be wrong."""
+
+    size: int | None
+    mtime: int | None
+
+
+class Said(NamedTuple):
+    """What the server said of a report that was pulled."""
+
+    listed: Claim  # in its listing of the folder
+    looked: Claim  # when it was asked for this file alone
+
+    @classmethod
+    def truth(cls, size: int, mtime: int) -> "Said":
+        """Return what a server says that is right."""
+        return cls(Claim(size, mtime), Claim(size, mtime))
+
+    @classmethod
+    def parse(cls, text: str) -> "Said":
+        """Return it from its JSON."""
+        return cls(*(Claim(*claim) for claim in json.loads(text)))
 
 
 @dataclass(frozen=True)
@@ -29,6 +54,7 @@ class Verdict:
     rows_read: int
     rows_accepted: int  # rows staged for statistics
     error_rows: int  # rows staged for errors; a fault of the whole file has a row too
+    said: str | None  # what the server said of it, if that was not the truth: JSON of Said
     boot_id: str  # staged files are not synced: a verdict from before a reboot is void
 
 
@@ -47,6 +73,28 @@ class Report:
         """Return the size in bytes of the rows staged for statistics; 0 if they are gone."""
         path = self.staged("statistics.csv")
         return path.stat().st_size if path.exists() else 0
+
+    def remember(self, said: Said, size: int, mtime: int) -> None:
+        """Keep what the server said of a report that is about to get its final name, if that is not its size and its time."""
+        path = self.staged("said.json")
+        if said == Said.truth(size, mtime):
+            path.unlink(missing_ok=True)
+        else:
+            path.write_text(json.dumps(said))
+
+    def said(self) -> str | None:
+        """Return what the server said of it as JSON, or None if that was the truth."""
+        path = self.staged("said.json")
+        return path.read_text() if path.exists() else None
+
+    def is_listed_as(self, claim: Claim) -> bool:
+        """Return whether the report is here, and was listed like this when it was pulled."""
+        try:
+            info = self.path.stat()
+        except FileNotFoundError:
+            return False
+        said = self.said()
+        return claim == (Said.parse(said) if said else Said.truth(info.st_size, int(info.st_mtime))).listed
 
     def is_file_of(self, size: int, mtime: int) -> bool:
         """Return whether the report is here and has this size (bytes) and this time (seconds since 1970)."""
@@ -77,7 +125,7 @@ class Report:
 
     def remove(self) -> None:
         """Remove the staged files, then the report: while the report is there, the next run finds what is left."""
-        for kind in ("verdict.json", "statistics.csv", "errors.csv"):
+        for kind in ("verdict.json", "statistics.csv", "errors.csv", "said.json"):
             self.staged(kind).unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
@@ -105,18 +153,19 @@ class WorkDir:
         """Return the report of that name; the file need not exist."""
         return Report(self.root / name)
 
-    def left(self) -> list[str]:
-        """Return the names of the files that the last extract left on the server for the next run."""
+    def left(self) -> dict[str, str]:
+        """Return the names that the last extract saw on the server and left for the next run, each with the reason."""
         path = self.root / ".left"
-        return path.read_text().splitlines() if path.exists() else []
+        try:
+            names: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        except ValueError:  # of an earlier version
+            names = {}
+        return names
 
-    def leave(self, names: list[str]) -> None:
-        """Remember the names of the files that extract leaves on the server for the next run."""
-        if names:
-            with whole_file(self.root / ".left") as file:
-                file.write("\n".join(names).encode())
-        else:
-            (self.root / ".left").unlink(missing_ok=True)
+    def leave(self, names: dict[str, str]) -> None:
+        """Keep which names are left for the next run, and why."""
+        with whole_file(self.root / ".left") as file:
+            file.write(json.dumps(names).encode())
 
 
 def report_names(folder: Path, pattern: str) -> Iterator[str]:

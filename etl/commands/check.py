@@ -23,7 +23,9 @@ from commands.crontab import cron
 from notices import channels
 from postgres.database import Database, rows
 from runtime.script import command_line, run_plain_command
-from sftp.server import Remote
+from sftp.client import Client
+from sftp.packets import Refusal
+from sftp.server import Listed, Server, name_some, refused
 
 ROOM = 1 << 30  # bytes that a folder's disk should have free
 OLDEST_POSTGRES = 14
@@ -60,17 +62,41 @@ def log_folder(settings: Settings) -> str:
 
 
 def sftp(settings: Settings) -> str:
-    """Verify host key, login, the remote folder, and that files can be deleted there."""
+    """Verify host key, login, the remote folder, and that a waiting report can be read; delete and write nothing."""
     if not settings.sftp_host or not settings.sftp_user:
         raise StageError(Status.SETTINGS, "SFTP_HOST and SFTP_USER are not both set.", "set them in .env.")
-    remote = Remote(settings)
+    server = Server(settings)
     try:
-        listed, _ = remote.list()
-        if settings.delete_source:
-            remote.probe()
+        listing = server.list()
+        tried = try_report(server, listing.files) if listing.files else "no report to try"
     finally:
-        remote.close()
-    return f"{settings.sftp_user}@{settings.sftp_host}, {len(listed)} reports waiting"
+        server.close()
+    if listing.bad_names or listing.no_files:
+        names = name_some([*listing.bad_names, *listing.no_files])
+        raise StageError(Status.REFUSED, f"matches REPORT_PATTERN and can never be pulled: {names}.", "rename or remove it.")
+    not_tried = "; deleting is not tried" if settings.delete_source else ""
+    return f"{settings.sftp_user}@{settings.sftp_host}, {len(listing.files)} reports waiting, {tried}{not_tried}"
+
+
+def try_report(server: Server, files: list[Listed]) -> str:
+    """Look at a waiting report and read its first byte, as the night would; return what was tried.
+
+    One byte only: some servers take a file away once it has been given whole.
+    """
+    file = max(files, key=lambda file: file.claim.size or 0)
+
+    def first_byte(client: Client, listed: Listed) -> None:
+        path = server.path(listed.name)
+        try:
+            client.look(path)
+            client.read_first(path)
+        except Refusal as error:
+            raise refused(error, f"give {listed.name}", "give SFTP_USER the right to read it.") from error
+
+    ((_, outcome),) = server.each(first_byte, [file])
+    if isinstance(outcome, StageError):
+        raise StageError(outcome.status, f"{file.name}: {outcome.args[1]}", outcome.args[2])
+    return f"{file.name} can be read"
 
 
 def postgres(settings: Settings) -> str:

@@ -14,11 +14,11 @@ from base.workdir import report_names
 from commands.checklist import inspect
 from commands.console import words
 from commands.crontab import cron
-from extract import wanted
+from extract import done_with
 from notices.alerts import Alerts
 from postgres.database import Database, one, query
 from runtime.script import command_line, run_plain_command
-from sftp.server import Remote
+from sftp.server import Server
 
 OVERDUE = timedelta(hours=25)  # since the last night began: the next should have begun by then
 BY_VALUE = {status.value: status for status in Status}
@@ -85,13 +85,15 @@ def next_run(settings: Settings, _: LoadLog) -> str:
 
 def at_source(settings: Settings, _: LoadLog) -> str:
     """Count what waits on the server."""
-    remote = Remote(settings)
+    server = Server(settings)
     try:
-        listed, refused = remote.list()
+        listing = server.list()
     finally:
-        remote.close()
-    waiting = wanted(listed, settings)
-    return f"{len(waiting) + len(refused):,} files, {words(sum(source.size for source in waiting))} bytes"
+        server.close()
+    done = done_with(settings)["listed"]
+    waiting = [file for file in listing.files if (file.name, file.claim) not in done]
+    size = sum(file.claim.size or 0 for file in waiting)
+    return f"{len(waiting) + len(listing.bad_names):,} files, {words(size)} bytes"
 
 
 def in_work(settings: Settings, _: LoadLog) -> str:

@@ -8,7 +8,7 @@ from psycopg2.extensions import cursor
 
 from base.run import Run
 from base.settings import Settings
-from base.workdir import Verdict
+from base.workdir import Said, Verdict
 from postgres.database import one, prepare_once, query, rows
 
 
@@ -94,12 +94,17 @@ class Entry(NamedTuple):
     rows_read: int
     rows_loaded: int
     rows_rejected: int
+    said: str | None  # what the server said of it, if that was not the truth: JSON of Said
     archive_name: str | None  # the zip that it is in, or that a killed run was about to put in place
     archived: bool
 
     def manifest(self) -> dict[str, object]:
         """Return what the zip's manifest says of it."""
-        return {key: value for key, value in self._asdict().items() if not key.startswith("archive")}
+        return {key: value for key, value in self._asdict().items() if key not in ("said", "archive_name", "archived")}
+
+    def server_said(self) -> Said:
+        """Return what the server said of it when it was pulled."""
+        return Said.parse(self.said) if self.said else Said.truth(self.bytes, self.mtime)
 
 
 def open_entries(cursor: cursor) -> list[Entry]:

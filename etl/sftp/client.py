@@ -1,181 +1,187 @@
-"""An SFTP client that has many requests on their way at once."""
+"""An SFTP client that many threads use at once over one connection."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import suppress
-from functools import cached_property
-from queue import Empty, SimpleQueue
-from struct import unpack
-from typing import Any, NamedTuple
+from struct import pack
+from threading import Lock, Thread
 
 import paramiko
-from paramiko.buffered_pipe import PipeTimeout
-from paramiko.sftp import CMD_DATA, CMD_EXTENDED, CMD_EXTENDED_REPLY, CMD_NAME, CMD_READ, CMD_STATUS, int64
 
-from sftp.ssh import TIMEOUT
+from base.workdir import Claim
+from sftp.packets import (
+    END,
+    MISSING,
+    UNSUPPORTED,
+    Answer,
+    Kind,
+    Look,
+    NotSFTP,
+    PacketReader,
+    Refusal,
+    string,
+    take,
+)
+from sftp.reading import Blocks, Reading
 
-WINDOW = 1 << 26  # bytes that the server may send before it hears from us; what is asked for is the limit
-MOST_REQUESTS = 64  # on their way at once
-MOST_BYTES = 1 << 21  # asked for at once; more only waits here
 BLOCK = 1 << 15  # bytes of an answer: what every server gives
 LARGEST_BLOCK = 1 << 18  # bytes; OpenSSH gives a little less
-LIMITS = "limits@openssh.com"  # the request by which a server says how much it gives
-LARGEST_PACKET = (1 << 24) - 1  # bytes; more is not SFTP
-
-Answer = tuple[int, paramiko.Message]  # its kind and its content
-
-
-class Request(NamedTuple):
-    """What the server is asked for."""
-
-    name: str  # of the file that it is about
-    kind: int
-    arguments: tuple[Any, ...]
-    size: int = 0  # bytes of a file that the answer may hold
+MOST_NAMES = 1_000_000  # in a folder
+SLOWEST = 10_000  # bytes per second; a connection that brings less for a minute, and finishes no file, hangs
+MINUTE = 60  # seconds
+LIMITS = b"limits@openssh.com"  # an extension: how much the server gives
+FOR_READING = 1  # from the flags of OPEN
 
 
-class Answers(dict[int, Answer]):
-    """The answers that have come, by request number, until they are taken."""
-
-    def _async_response(self, kind: int, message: paramiko.Message, number: int) -> None:
-        self[number] = kind, message
+class Broken(Exception):
+    """A connection that is of no use any more."""
 
 
-class Pipe:
-    """What a channel has received, block by block as it came; in the place of paramiko's, which moves all of it at each read."""
+class Client:
+    """One connection. It raises Refusal for what the server cannot do, and Broken once the connection is of no use."""
 
-    def __init__(self) -> None:
-        self._blocks = SimpleQueue[bytes | None]()
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self.gently = False  # one request at a time: for servers that allow no more
+        self.most_open = 0  # files that may be open at once; 0: the server does not say
+        self._channel = channel
+        self._packets = PacketReader(channel)
+        self._lock = Lock()  # of sending, and of the next three
+        self._waiting: dict[int, Future[Answer]] = {}  # by number of request
+        self._number = 0
+        self._trouble = ""  # why the connection is of no use
+        self._since, self._brought = time.monotonic(), 0.0  # when this minute began, and what it has brought, in bytes
+        self._looks = [Kind.LSTAT, Kind.STAT]  # ways to look; a server that does not know the first is asked the second
+        self._blocks = Blocks(BLOCK)
+        channel.sendall(pack(">IBI", 5, Kind.INIT, 3))
+        extensions = self._packets.version()
+        Thread(target=self._receive, daemon=True).start()
+        if LIMITS in extensions:  # a server that does not announce it may break on it
+            self._ask_limits()
 
-    def feed(self, block: bytes) -> None:
-        """Take what was received."""
-        if block:
-            self._blocks.put(block)
+    def look(self, path: bytes) -> Look | None:
+        """Return what the server says of a file, or None if there is none."""
+        while self._looks:
+            way = self._looks[0]
+            try:
+                return take(self._ask(way, string(path)), Kind.ATTRS).look()
+            except Refusal as error:
+                if error.code == MISSING:
+                    return None
+                if error.code != UNSUPPORTED:
+                    raise
+                self._looks = [other for other in self._looks if other != way]
+        return Look(Claim(None, None), None)
 
-    def read(self, _size: int, timeout: float | None = None) -> bytes:
-        """Return the next block, of whatever size; no bytes if the channel is closed."""
+    def list(self, folder: bytes) -> Iterator[tuple[bytes, Look]]:
+        """Yield each name in a folder once, with what the server says of it."""
+        handle = take(self._ask(Kind.OPENDIR, string(folder)), Kind.HANDLE).string()
+        seen: set[bytes] = set()
         try:
-            block = self._blocks.get(timeout=timeout)
-        except Empty:
-            raise PipeTimeout from None
-        if block is None:
-            self.close()  # for the next read too
-        return block or b""
+            while len(seen) <= MOST_NAMES:
+                entries = dict(take(self._ask(Kind.READDIR, string(handle)), Kind.NAME).names())
+                new = entries.keys() - seen
+                if not new:
+                    return  # some servers begin anew, for ever
+                seen |= new
+                yield from ((name, entries[name]) for name in new)
+            raise Refusal(0, f"it lists more than {MOST_NAMES:,} names")
+        except Refusal as error:
+            if error.code != END:
+                raise
+        finally:
+            self._close(handle)
 
-    def close(self) -> None:
-        """Say that no more will come."""
-        self._blocks.put(None)
+    def read(self, path: bytes, expected: int | None) -> Iterator[bytes]:
+        """Yield the bytes of a file, up to where the server says that it ends, however many are expected."""
+        handle = self._open(path)
+        try:
+            yield from Reading(self._ask, handle, self._blocks, expected or 0)
+        except Refusal as error:
+            if error.code != END:
+                raise
+        finally:
+            self._close(handle)
 
+    def read_first(self, path: bytes) -> None:
+        """Read the first byte of a file; an empty file has none."""
+        handle = self._open(path)
+        try:
+            take(self._ask(Kind.READ, string(handle) + pack(">QI", 0, 1)), Kind.DATA)
+        except Refusal as error:
+            if error.code != END:
+                raise
+        finally:
+            self._close(handle)
 
-class Client(paramiko.SFTPClient):
-    """paramiko's client, with three ways of our own.
+    def remove(self, path: bytes) -> None:
+        """Remove a file; one that is gone already is removed."""
+        try:
+            take(self._ask(Kind.REMOVE, string(path)), Kind.STATUS)
+        except Refusal as error:
+            if error.code != MISSING:
+                raise
 
-    - A name or a message that is not UTF-8 ends nothing.
-    - Many requests are on their way at once: paramiko waits for the answer to each, but for
-      ``SFTPFile.prefetch``, whose thread may fall behind the server, and then the rest of the file is
-      pulled twice, once of it into the memory.
-    - They go out together, and what comes in is not copied over and over.
-    """
+    def finished(self) -> None:
+        """Say that a file is done: whoever finishes files does not hang."""
+        self._brought += MINUTE * SLOWEST
 
-    _unsent = b""  # requests that go out when an answer is waited for
-    _unread = memoryview(b"")  # what has come behind the last answer
-
-    @classmethod
-    def over(cls, transport: paramiko.Transport) -> "Client":
-        """Return a client over a connection that is logged in."""
-        channel = transport.open_session(WINDOW)
-        channel.in_buffer = Pipe()  # type: ignore[assignment]  # it has the part of BufferedPipe that a channel uses
-        channel.settimeout(TIMEOUT)
-        channel.invoke_subsystem("sftp")
-        return cls(channel)
-
-    def ask(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Answer]]:
-        """Yield every request with its answer, in order."""
-        answers, asked = Answers(), deque[tuple[int, Request]]()
-        coming = iter(requests)
-        size = 0
-        while True:
-            while len(asked) < MOST_REQUESTS and size < MOST_BYTES and (request := next(coming, None)):
-                asked.append((self._async_request(answers, request.kind, *request.arguments), request))  # type: ignore[attr-defined]
-                size += request.size
-            if not asked:
-                return
-            number, request = asked.popleft()
-            size -= request.size
-            while number not in answers:
-                self._read_response()  # type: ignore[attr-defined]  # none of these is in the stubs
-            yield request, answers.pop(number)
-
-    def _write_all(self, out: bytes) -> None:
-        self._unsent += out
-
-    def _read_packet(self) -> tuple[int, bytes]:
-        size, kind = unpack(">IB", self._read_all(5))
-        if not 0 < size <= LARGEST_PACKET:
-            raise paramiko.SFTPError("Garbage packet received")
-        return kind, self._read_all(size - 1)
-
-    def _read_all(self, wanted: int) -> bytes:
-        parts = []
-        while wanted > len(self._unread):
-            parts.append(self._unread)
-            wanted -= len(self._unread)
-            if self._unsent:
-                super()._write_all(self._unsent)  # type: ignore[misc]  # not in the stubs
-                self._unsent = b""
-            self._unread = memoryview(self.sock.recv(wanted))
-            if not self._unread:
-                raise EOFError
-        parts.append(self._unread[:wanted])
-        self._unread = self._unread[wanted:]
-        return b"".join(parts)
-
-    def content(self, answer: Answer, wanted: int = CMD_STATUS) -> paramiko.Message:
-        """Return what an answer holds; raise OSError, or EOFError, if it is that the server cannot do it."""
-        kind, message = answer
-        if kind == CMD_STATUS:
-            self._convert_status(message)
-        if kind != wanted:
-            raise paramiko.SFTPError(f"an answer of kind {kind} instead of {wanted}")
-        return message
-
-    @cached_property
-    def block(self) -> int:
-        """The bytes that the server gives in one answer."""
-        kind, message = self.only(Request("", CMD_EXTENDED, (LIMITS,)))
-        if kind != CMD_EXTENDED_REPLY:
-            return BLOCK
-        message.get_int64()  # bytes of a packet
-        return min(message.get_int64() or BLOCK, LARGEST_BLOCK)
-
-    def reads(self, name: str, handle: bytes, size: int) -> Iterator[Request]:
-        """Yield the requests for the first ``size`` bytes of an open file."""
-        for start in range(0, size, self.block):
-            length = min(self.block, size - start)
-            yield Request(name, CMD_READ, (handle, int64(start), length), length)
-
-    def only(self, request: Request) -> Answer:
-        """Return the answer to one request."""
-        ((_, answer),) = self.ask([request])
+    def _ask(self, kind: Kind, content: bytes) -> "Future[Answer]":
+        """Send a request and return its answer, which is still to come."""
+        answer: Future[Answer] = Future()
+        with self._lock:
+            if not self._waiting:
+                self._since, self._brought = time.monotonic(), 0
+            self._number += 1
+            self._waiting[self._number] = answer
+            with suppress(OSError, EOFError, paramiko.SSHException):  # the connection is closed; whoever waits hears of it
+                self._channel.sendall(pack(">IBI", len(content) + 5, kind, self._number) + content)
+            if self._trouble:
+                raise Broken(self._trouble)
+        if self.gently:
+            answer.exception()  # wait for it
         return answer
 
-    def blocks(self, request: Request, answer: Answer) -> Iterator[bytes]:
-        """Yield the bytes of a request of ``reads``: in one block, or in more if the server gives less than it is asked for."""
-        handle, start, length = request.arguments
-        with suppress(EOFError):
-            while block := self.content(answer, CMD_DATA).get_string():
-                yield block
-                start, length = int64(start + len(block)), length - len(block)
-                if length <= 0:
-                    break
-                answer = self.only(Request(request.name, CMD_READ, (handle, start, length)))
+    def _open(self, path: bytes) -> bytes:
+        """Open a file for reading and return its handle."""
+        return take(self._ask(Kind.OPEN, string(path) + pack(">II", FOR_READING, 0)), Kind.HANDLE).string()
 
-    def _convert_status(self, message: paramiko.Message) -> None:
-        message.get_text = lambda: message.get_string().decode(errors="replace")  # type: ignore[method-assign]
-        super()._convert_status(message)  # type: ignore[misc]  # not in the stubs
+    def _ask_limits(self) -> None:
+        """Ask how much the server gives at once."""
+        with suppress(Refusal):
+            limits = take(self._ask(Kind.EXTENDED, string(LIMITS)), Kind.EXTENDED_REPLY)
+            limits.number("Q")  # bytes of a packet
+            self._blocks = Blocks(max(BLOCK, min(limits.number("Q"), LARGEST_BLOCK)))
+            limits.number("Q")  # bytes to write
+            self.most_open = limits.number("Q")
 
-    def _request(self, kind: int, *args: object) -> tuple[int, paramiko.Message]:
-        answer, message = super()._request(kind, *args)  # type: ignore[misc]  # not in the stubs
-        if answer == CMD_NAME:
-            message.get_text = lambda: message.get_string().decode(errors="surrogateescape")
-        return answer, message
+    def _close(self, handle: bytes) -> None:
+        """Give a file or folder back; nobody waits for the answer."""
+        with suppress(Broken):
+            self._ask(Kind.CLOSE, string(handle))
+
+    def _receive(self) -> None:
+        """Hand out answers until the connection is of no use; runs in a thread of its own."""
+        try:
+            while True:
+                try:
+                    packet = self._packets.packet()
+                except TimeoutError:
+                    if self._waiting:
+                        raise
+                    continue  # nobody asked for anything
+                if answer := self._waiting.pop(int.from_bytes(packet[1:5]), None):
+                    answer.set_result((packet[0], packet[5:]))
+                self._brought += len(packet)
+                if (now := time.monotonic()) - self._since > MINUTE:
+                    if self._brought < MINUTE * SLOWEST:
+                        raise TimeoutError(f"it brings less than {SLOWEST / 1000:.0f} kB/s")
+                    self._since, self._brought = now, 0
+        except Exception as error:  # noqa: BLE001 - whoever waits for an answer gets it
+            said = str(error) or "it has been silent for too long"
+            self._channel.close()
+            with self._lock:
+                self._trouble = said
+                for answer in self._waiting.values():
+                    answer.set_exception(Broken(said) if not isinstance(error, NotSFTP) else error)
+                self._waiting.clear()

@@ -1,261 +1,254 @@
-"""The SFTP server: the one door to it."""
+"""The SFTP server: what lies there, and work on many of its files over one connection."""
 
-import os
-import stat
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from fnmatch import fnmatchcase
 from functools import partial
-from itertools import groupby
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import paramiko
-from paramiko.auth_strategy import AuthFailure
-from paramiko.sftp import CMD_ATTRS, CMD_CLOSE, CMD_HANDLE, CMD_LSTAT, CMD_OPEN, CMD_READ, CMD_REMOVE, SFTP_FLAG_READ
 
+from base.masking import printable
 from base.settings import Settings
 from base.time_limit import watchdog
 from base.trouble import StageError, Status
-from base.waiting import Outage
-from sftp.client import Answer, Client, Request
-from sftp.ssh import TIMEOUT, connect, cut, disconnect, transport_of
+from base.waiting import Outage, retrying
+from base.workdir import Claim
+from sftp.client import Broken, Client
+from sftp.packets import DENIED, NotSFTP, Refusal
+from sftp.ssh import TIMEOUT, connect, cut
+from sftp.transport import Transport
 
-SLOWEST = 10_000  # bytes per second; a transfer that is slower on the whole hangs
-TOGETHER = 32  # files that are asked for at once; so many are open at the same time
+WINDOW = 1 << 26  # bytes that the server may send before it hears from us; what is asked for is the limit
+AT_ONCE = 16  # files that are worked on at the same time
 NAME_LIMIT = 200  # bytes; leaves room for the names staged from it
+OURS = ("staged", "manifest.json")  # names that the work directory and the zip have for themselves
+SHOWN = 20  # names in a message
+RESOURCE_SHORTAGE = 4  # a refused channel that may be had in a moment (RFC 4254, section 5.1)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+log = logging.getLogger("etl.sftp")
 
 
 class Listed(NamedTuple):
     """A report as the server lists it."""
 
     name: str
-    size: int  # bytes
-    mtime: int  # seconds since 1970
+    claim: Claim
 
 
-class Changed(Exception):
-    """The file is not the file that was listed."""
+class Listing(NamedTuple):
+    """What matches REPORT_PATTERN on the server."""
+
+    files: list[Listed]
+    bad_names: list[str]  # that cannot be used here; printable
+    no_files: list[str]  # links, folders and the like
 
 
-class Remote:
-    """A connection that is made when it is first needed, and made anew after it was lost."""
+class Unreachable(Outage):
+    """A server to which no connection can be made."""
+
+
+class Server:
+    """The server, with a connection that is made when it is first needed, and made anew after it was lost."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client: paramiko.SSHClient | None = None
-        self._sftp: Client | None = None
+        self._address = f"{settings.sftp_host}:{settings.sftp_port}"
+        self._transport: Transport | None = None
+        self._client: Client | None = None
+        self._gently = False  # remembered: this server allows little at once
 
-    def list(self) -> tuple[list[Listed], list[str]]:
-        """Return the files that match REPORT_PATTERN, and the names among them that are refused."""
-        with self._session() as sftp:
-            try:
-                found = sftp.listdir_attr(self._settings.sftp_remote_dir)
-            except (FileNotFoundError, PermissionError) as error:
-                raise StageError(
-                    Status.SFTP,
-                    f"the remote folder {self._settings.sftp_remote_dir} cannot be listed: {error.strerror}.",
-                    "check SFTP_REMOTE_DIR and the rights of SFTP_USER.",
-                ) from error
-        wanted = [entry for entry in found if fnmatchcase(entry.filename, self._settings.report_pattern)]
-        files = [
-            Listed(entry.filename, entry.st_size or 0, int(entry.st_mtime or 0))
-            for entry in wanted
-            if is_safe(entry.filename) and stat.S_ISREG(entry.st_mode or stat.S_IFREG)  # a server need not tell the kind
-        ]
-        files = list({file.name: file for file in files}.values())  # a folder that changes may list one twice
-        return files, [entry.filename for entry in wanted if not is_safe(entry.filename)]
+    def path(self, name: str) -> bytes:
+        """Return the path of a report on the server."""
+        return str(PurePosixPath(self._settings.sftp_remote_dir) / name).encode()
 
-    def read(self, files: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | Changed | StageError]]:
-        """Yield each file's bytes in blocks, file by file; the last one is empty, or else says why the file is not good.
+    def list(self) -> Listing:
+        """Return what matches REPORT_PATTERN; raise Outage or StageError."""
+        folder = self._settings.sftp_remote_dir
+        try:
+            found = [
+                (name, raw.decode(errors="backslashreplace"), look)
+                for raw, look in self.connect().list(folder.encode())
+                if fnmatchcase(name := raw.decode(errors="surrogateescape"), self._settings.report_pattern)
+            ]
+        except Refusal as error:
+            raise StageError(
+                Status.SFTP,
+                f"the remote folder {folder} cannot be listed: {error}.",
+                "check SFTP_REMOTE_DIR and the rights of SFTP_USER.",
+            ) from error
+        except (Broken, NotSFTP) as error:
+            raise self._lost(error) from error
+        good = [(name, look) for name, _, look in found if is_safe(name)]
+        bad = [shown for name, shown, _ in found if not is_safe(name) and name not in (".", "..")]
+        return Listing(
+            [Listed(name, look.claim) for name, look in good if look.may_be_file],
+            [printable(name)[:NAME_LIMIT] or "(no name)" for name in bad],
+            [name for name, look in good if not look.may_be_file],
+        )
 
-        Changed: it is not what was listed any more. StageError: the server does not give it. It may end
-        before the last file, though not before the first.
+    def each(self, work: Callable[[Client, Item], Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result | StageError]]:
+        """Do the work on every item, many at once, and yield each with its result or its trouble, in no order.
+
+        A connection that breaks is made anew. If nothing was finished over it, and for items that the server refused,
+        the server is asked gently: one item, one request at a time. One item stops no other.
         """
-        seconds = TIMEOUT * len(files) + sum(file.size for file in files) / SLOWEST
-        with self._session(seconds) as sftp:
-            opened = self._each(sftp, CMD_OPEN, files, SFTP_FLAG_READ, paramiko.SFTPAttributes())
-            handles = {file: handle_of(sftp, answer) for file, answer in opened}
-            refused = [isinstance(handle, OSError) and not isinstance(handle, FileNotFoundError) for handle in handles.values()]
-            # A server may have so many files open and no more: those behind the limit are for the next call.
-            within = refused.index(True, 1) if True in refused[1:] else len(files)
-            answers = groupby(sftp.ask(self._requests(sftp, files[:within], handles)), lambda pair: pair[0].name)
-            for file, (_, pairs) in zip(files[:within], answers, strict=True):
-                for block in self._blocks(sftp, file, handles[file], pairs):
-                    yield file, block
-            for _ in sftp.ask(Request("", CMD_CLOSE, (handle,)) for handle in handles.values() if isinstance(handle, bytes)):
-                pass  # not before: the rest of a block that came short is asked for late
-
-    def delete(self, files: Sequence[Listed]) -> dict[Listed, bool | StageError]:
-        """Delete the files that still are what was listed; return for each whether it was, or why it cannot be deleted."""
-        outcomes: dict[Listed, bool | StageError] = {}
-        with self._session(4 * TIMEOUT * len(files)) as sftp:
-            for file, answer in self._each(sftp, CMD_LSTAT, files):
-                try:
-                    outcomes[file] = found(sftp, file.name, answer) == file
-                except OSError as error:
-                    outcomes[file] = refusal(error)
-            same = [file for file, outcome in outcomes.items() if outcome is True]
-            for file, answer in self._each(sftp, CMD_REMOVE, same):
-                try:
-                    sftp.content(answer)
-                except FileNotFoundError:
-                    outcomes[file] = False
-                except PermissionError as error:
-                    outcomes[file] = StageError(
-                        Status.SFTP,
-                        f"{file.name} cannot be deleted on the server: {error.strerror}.",
-                        "give SFTP_USER the right to delete, or set DELETE_SOURCE=false.",
-                    )
-                except (OSError, EOFError) as error:
-                    outcomes[file] = refusal(error)
-        return outcomes
-
-    def probe(self) -> None:
-        """Make an empty file in the remote folder and delete it: whoever may not, cannot delete reports either."""
-        name = f".visitas-check-{os.getpid()}"
-        with self._session() as sftp:
+        left = dict.fromkeys(items)
+        while left and not self._gently:
             try:
-                sftp.open(self._path(name), "wx").close()
-                sftp.remove(self._path(name))
-            except PermissionError as error:
-                raise StageError(
-                    Status.SFTP,
-                    f"{self._settings.sftp_user} may not delete in {self._settings.sftp_remote_dir}.",
-                    "give it the right to, or set DELETE_SOURCE=false.",
-                ) from error
+                client = retrying(self._settings.retry_seconds)(self.connect)
+            except StageError as error:
+                yield from ((item, error) for item in left)
+                return
+            before, broken = len(left), None
+            for item, result in together(client, work, left):
+                if isinstance(result, Broken):
+                    broken = result
+                elif not isinstance(result, StageError):
+                    del left[item]
+                    yield item, result
+            if broken:
+                log.info("the connection broke: %s", broken)
+                self.close()
+            self._gently = not broken or len(left) in (before, 1)
+        yield from self._one_by_one(work, list(left))
 
-    def connect(self) -> None:
-        """Make the connection if there is none, or raise Outage or StageError."""
-        with self._session():
-            pass
+    def _one_by_one(
+        self, work: Callable[[Client, Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[Item, Result | StageError]]:
+        """Do the work gently on every item and yield each with its result or its trouble.
+
+        The first item that breaks the connection is given RETRY_SECONDS; those behind it, one try each.
+        """
+        patience = self._settings.retry_seconds
+        for number, item in enumerate(items):
+            result: Result | StageError
+            try:
+                result = retrying(patience)(self._alone, work, item)
+                patience = self._settings.retry_seconds
+            except Unreachable as error:
+                yield from ((other, error) for other in items[number:])
+                return
+            except Outage as error:
+                result, patience = error, 0
+            except StageError as error:
+                result = error
+            yield item, result
+
+    def _alone(self, work: Callable[[Client, Item], Result], item: Item) -> Result:
+        """Do the work on one item, one request at a time."""
+        client = self.connect()
+        client.gently = True
+        try:
+            return work(client, item)
+        except (Broken, NotSFTP) as error:
+            raise self._lost(error) from error
+
+    def connect(self) -> Client:
+        """Return the connection, a new one if there is none; raise Unreachable, or StageError for what waiting cannot heal."""
+        if self._client is None:
+            try:
+                self._client = self._connect()
+            except (paramiko.SSHException, OSError, EOFError, Broken, NotSFTP) as error:
+                has_login = self._transport is not None and self._transport.is_authenticated()
+                is_there = self._transport is not None
+                self.close()
+                refused = isinstance(error, paramiko.SSHException) and getattr(error, "code", 0) != RESOURCE_SHORTAGE
+                if has_login and (refused or isinstance(error, NotSFTP)):
+                    raise self._no_sftp(error) from error
+                hint = "" if is_there else "is it up? "
+                raise Unreachable(
+                    Status.SFTP,
+                    f"the SFTP server {self._address} cannot be reached: {words_of(error)}.",
+                    f"{hint}Nothing is lost; the next run goes on.",
+                ) from error
+        return self._client
+
+    def _connect(self) -> Client:
+        self._transport = connect(self._settings)
+        with watchdog(TIMEOUT, partial(cut, self._transport)):  # paramiko waits for these answers without end
+            channel = self._transport.open_session(WINDOW)
+            channel.settimeout(TIMEOUT)
+            channel.invoke_subsystem("sftp")
+            return Client(channel)
 
     def close(self) -> None:
         """End the connection; the next call makes a new one."""
-        if self._client is not None:
-            disconnect(self._client)
-        self._client = self._sftp = None
+        if self._transport is not None:
+            cut(self._transport)
+            self._transport.close()
+        self._client = self._transport = None
 
-    def _each(self, sftp: Client, kind: int, files: Sequence[Listed], *arguments: object) -> Sequence[tuple[Listed, Answer]]:
-        """Ask the same of every file and return the answers."""
-        requests = (Request(file.name, kind, (self._path(file.name), *arguments)) for file in files)
-        return [(file, answer) for file, (_, answer) in zip(files, sftp.ask(requests), strict=True)]
-
-    def _requests(self, sftp: Client, files: Sequence[Listed], handles: dict[Listed, bytes | Exception]) -> Iterator[Request]:
-        """Yield the requests for the bytes of files that could be opened and, behind them, for what every file is then."""
-        for file in files:
-            if isinstance(handle := handles[file], bytes):
-                yield from sftp.reads(file.name, handle, file.size)
-            yield Request(file.name, CMD_LSTAT, (self._path(file.name),))
-
-    def _blocks(
-        self, sftp: Client, file: Listed, handle: bytes | Exception, answers: Iterable[tuple[Request, Answer]]
-    ) -> Iterator[bytes | Changed | StageError]:
-        """Yield what ``read`` does of one file."""
-        size, now, late = 0, None, False
-        try:
-            if isinstance(handle, Exception):
-                raise handle
-            for request, answer in answers:
-                if request.kind == CMD_READ:
-                    for block in sftp.blocks(request, answer):
-                        size += len(block)
-                        late = late or len(block) < request.size  # the rest of it comes after the look
-                        yield block
-                else:
-                    now = found(sftp, file.name, sftp.only(request) if late else answer)  # if so, look again
-        except (FileNotFoundError, EOFError):
-            pass  # gone since it was listed
-        except OSError as error:
-            if not self._is_refusal(error):
-                raise
-            yield refusal(error)
-            return
-        if now != file:
-            yield Changed("it changed since it was listed")
-        elif size != file.size:
-            yield Changed(f"the server lists {file.size} bytes but gives {size}")
-        else:
-            yield b""
-
-    def _path(self, name: str) -> str:
-        return str(PurePosixPath(self._settings.sftp_remote_dir) / name)
-
-    @contextmanager
-    def _session(self, seconds: float = 4 * TIMEOUT) -> Iterator["Client"]:
-        """Give the SFTP session for so long; raise Outage or StageError for what the server or the path to it cannot do."""
-        try:
-            if self._client is None or self._sftp is None:
-                self._client = connect(self._settings)
-                with watchdog(TIMEOUT, partial(cut, self._client)):
-                    self._sftp = Client.over(transport_of(self._client))
-            with watchdog(seconds, partial(cut, self._client)):
-                yield self._sftp
-        except AuthFailure as error:
-            self.close()
-            if not all(isinstance(tried.result, paramiko.AuthenticationException) for tried in error.result):
-                raise self._outage("the connection broke during the login") from error
-            raise StageError(
-                Status.SFTP,
-                f"{self._settings.sftp_host} refuses the login of {self._settings.sftp_user}.",
-                "check SFTP_USER, SFTP_KEY_FILE and SFTP_PASSWORD.",
-            ) from error
-        except OSError as error:
-            if self._is_refusal(error):
-                raise refusal(error) from error
-            self.close()
-            raise self._outage(words_of(error)) from error
-        except (EOFError, paramiko.SSHException) as error:
-            self.close()
-            raise self._outage(words_of(error)) from error
-        except paramiko.SFTPError as error:
-            self.close()
-            raise StageError(
-                Status.SFTP, f"the server does not speak SFTP: {words_of(error)}.", "does its login shell print something?"
-            ) from error
-
-    def _is_refusal(self, error: OSError) -> bool:
-        """Return whether an error is the server's answer, and not the connection's end, or that of its SFTP part."""
-        transport = self._client.get_transport() if self._client else None
-        alive = transport is not None and transport.is_active()
-        return alive and not isinstance(error, TimeoutError) and self._sftp is not None and not self._sftp.sock.closed
-
-    def _outage(self, said: str) -> Outage:
+    def _lost(self, error: Exception) -> StageError:
+        """Close the connection that broke, and return what that means to people."""
+        self.close()
+        if isinstance(error, NotSFTP):
+            return self._no_sftp(error)
         return Outage(
             Status.SFTP,
-            f"the SFTP server {self._settings.sftp_host}:{self._settings.sftp_port} does not answer: {said}.",
-            "is it up? Nothing is lost; the next run goes on.",
+            f"the SFTP server {self._address} breaks the connection: {words_of(error)}.",
+            "nothing is lost; the next run tries again. Ask the server's owner what its log says.",
+        )
+
+    def _no_sftp(self, error: Exception) -> StageError:
+        return StageError(
+            Status.SFTP,
+            f"the server {self._address} lets us in, and does not speak SFTP: {words_of(error)}.",
+            "is SFTP allowed for SFTP_USER, and does its login shell print nothing?",
         )
 
 
-def handle_of(sftp: Client, answer: Answer) -> bytes | Exception:
-    """Return the handle of a file that could be opened, or why it could not."""
-    try:
-        handle: bytes = sftp.content(answer, CMD_HANDLE).get_string()
-    except (OSError, EOFError) as error:
-        return error
-    return handle
+def together(
+    client: Client, work: Callable[[Client, Item], Result], items: Iterable[Item]
+) -> Iterator[tuple[Item, Result | StageError | Broken]]:
+    """Do the work on many items at the same time and yield each with what came of it, as it is done."""
+    with ThreadPoolExecutor(min(AT_ONCE, client.most_open or AT_ONCE)) as pool:
+        under_way: dict[Future[Result], Item] = {pool.submit(work, client, item): item for item in items}
+        try:
+            for done in as_completed(under_way):
+                try:
+                    yield under_way[done], done.result()
+                except NotSFTP as error:
+                    yield under_way[done], Broken(str(error))
+                except (StageError, Broken) as error:
+                    yield under_way[done], error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-def found(sftp: Client, name: str, answer: Answer) -> Listed | None:
-    """Return the file as an answer describes it, or None if it is gone."""
-    try:
-        attributes = paramiko.SFTPAttributes._from_msg(sftp.content(answer, CMD_ATTRS))  # type: ignore[attr-defined]
-    except (FileNotFoundError, EOFError):
-        return None
-    return Listed(name, attributes.st_size or 0, int(attributes.st_mtime or 0))
+def refused(error: Refusal, what: str, hint: str) -> StageError:
+    """Return what a server's refusal to do something with a file means to people; the hint is for missing rights."""
+    advice = hint if error.code == DENIED else "another program may be at work on it; the next run tries again."
+    return StageError(Status.SFTP, f"the SFTP server refuses to {what}: {error}.", advice)
 
 
-def refusal(error: Exception) -> StageError:
-    """Return what a server's refusal means to people."""
-    return StageError(Status.SFTP, f"the SFTP server refuses: {words_of(error)}.", "check the rights of SFTP_USER there.")
+def name_some(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many there are."""
+    if len(names) == 1:
+        return names[0]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{len(names)} files ({', '.join(names[:SHOWN])}{more})"
 
 
 def words_of(error: Exception) -> str:
-    """Return what an error says, in words."""
-    return getattr(error, "strerror", None) or str(error).removeprefix("[Errno None] ") or type(error).__name__
+    """Return what an error says, in words: one line, printable, not long."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    said = getattr(error, "strerror", None) or str(error) or "the connection ended"
+    return printable(str(said)).rstrip(".")[:200]
 
 
 def is_safe(name: str) -> bool:
     """Return whether a name from the server can be used as a file name here, and only as that."""
-    return "/" not in name and name[0] != "." and name.isprintable() and len(name.encode()) <= NAME_LIMIT
+    return (
+        name not in OURS
+        and "/" not in name
+        and name[:1] not in ("", ".")
+        and name.isprintable()
+        and len(name.encode()) <= NAME_LIMIT
+    )

@@ -1,168 +1,175 @@
-"""A connection over SSH: host keys pinned, and logins in order."""
+"""A connection over SSH: host keys pinned, and the login."""
 
+import io
 import socket
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import paramiko
-from paramiko.auth_strategy import AuthSource, AuthStrategy, InMemoryPrivateKey, NoneAuth, Password
-from paramiko.hostkeys import InvalidHostKey
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType, IncompatiblePeer
 
+from base.masking import printable
 from base.settings import Settings
 from base.trouble import StageError, Status
+from sftp import known_hosts
+from sftp.transport import Transport
 
 TIMEOUT = 30  # seconds without a word from the server
-RECEIVED = 1 << 17  # bytes that are taken at once
-CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")  # preferred: the MACs of others are checked in Python
+OFFERS = {  # what paramiko says that both sides do not have in common: where the server's offer stands
+    "kex": "kex_algo_list",
+    "host key": "server_key_algo_list",
+    "ciphers": "server_encrypt_algo_list",
+    "macs": "server_mac_algo_list",
+}
 
 
-def transport_of(client: paramiko.SSHClient | None) -> paramiko.Transport:
-    """Return the transport of a connected client."""
-    assert client is not None
-    transport = client.get_transport()
-    assert transport is not None
+class NoLogin(StageError):
+    """A login that waiting cannot help."""
+
+    def __init__(self, fact: str, hint: str) -> None:
+        super().__init__(Status.SFTP, fact, hint)
+
+
+def connect(settings: Settings) -> Transport:
+    """Return a connection to a server whose host key is pinned, logged in.
+
+    Raise StageError for what waiting cannot heal; OSError, EOFError or SSHException for the rest.
+    """
+    host, port = settings.sftp_host, settings.sftp_port
+    pinned = known_hosts.read(settings.sftp_known_hosts, host, port)
+    transport = Transport(socket.create_connection((host, port), TIMEOUT))
+    transport.banner_timeout = transport.auth_timeout = transport.handshake_timeout = TIMEOUT
+    try:
+        transport.prefer_key_types(pinned.types)
+        try:
+            transport.start_client(timeout=TIMEOUT)
+        except IncompatiblePeer as error:
+            kind = next((kind for kind in OFFERS if kind in str(error)), "kex")
+            offers = ", ".join(name.partition("@")[0] for name in transport.offered.get(OFFERS[kind], []))
+            raise NoLogin(
+                f"{host} offers no {kind} that this program knows, only {printable(offers)[:500]}.",
+                "ask the server's owner for a newer server.",
+            ) from error
+        known_hosts.verify(transport.get_remote_server_key(), pinned, host, port, settings.sftp_known_hosts)
+        Login(transport, settings).log_in()
+    except BaseException:
+        transport.close()
+        raise
     return transport
 
 
-class Prompt(socket.socket):
-    """A socket on which neither side waits 40 ms for more to send, or for more to acknowledge.
+class Login:
+    """The login: key first, then password, then none (contract section 5); several of them if the server wants several."""
 
-    What has come is taken at once: paramiko asks for the head of each packet, then for its body.
-    """
+    def __init__(self, transport: Transport, settings: Settings) -> None:
+        self._transport = transport
+        self._user, self._host = settings.sftp_user, settings.sftp_host
+        self._key = read_key(settings.sftp_key_file) if settings.sftp_key_file else None
+        self._password = settings.sftp_password.get_secret_value() if settings.sftp_password else ""
+        self._answered = False  # the one question that the password answers
+        self._unanswered = ""  # a question that nothing answers
 
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(fileno=sock.detach())
-        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._buffer = memoryview(bytearray(RECEIVED))
-        self._unread = self._buffer[:0]
+    def log_in(self) -> None:
+        """Log in, or raise StageError."""
+        ways: dict[str, Callable[[], list[str]]] = {"none": lambda: self._transport.auth_none(self._user)}
+        if self._password:
+            ways = {"password": self._by_password, "keyboard-interactive": self._by_answer} | ways
+        if self._key:
+            ways = {"publickey": self._by_key} | ways
+        passed: list[str] = []
+        untried = allowed = list(ways)  # until the server says what it allows
+        while name := next((name for name in untried if name in allowed), None):
+            untried = [other for other in untried if other != name]
+            try:
+                allowed = ways[name]()
+            except BadAuthenticationType as error:
+                allowed = error.allowed_types
+            except AuthenticationException as error:
+                if not self._transport.is_active():
+                    raise EOFError("the connection broke during the login") from error
+            else:
+                if not allowed:
+                    return
+                passed.append(name)  # the server wants more: ways that it did not allow before may do now
+                untried = [other for other in ways if other not in passed]
+        raise self._refusal(passed, allowed)
 
-    def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """Return up to ``size`` bytes, none at the end."""
-        if not self._unread:
-            self._unread = self._buffer[: self.recv_into(self._buffer, 0, flags)]
-        block, self._unread = bytes(self._unread[:size]), self._unread[size:]
-        return block
+    def _by_key(self) -> list[str]:
+        return list(self._transport.auth_publickey(self._user, self._key))
 
-    def send(self, data: Any, flags: int = 0, /) -> int:
-        """Send, and acknowledge at once what comes back: whoever sends puts the system back to waiting."""
-        sent = super().send(data, flags)
-        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        return sent
+    def _by_password(self) -> list[str]:
+        return list(self._transport.auth_password(self._user, self._password, fallback=False))
+
+    def _by_answer(self) -> list[str]:
+        return list(self._transport.auth_interactive(self._user, self._answers))
+
+    def _answers(self, _title: str, _instructions: str, questions: list[tuple[str, bool]]) -> list[str]:
+        """Return the answers to the server's questions: the password to the first, nothing to any other."""
+        answers = []
+        for question, _ in questions:
+            answers.append("" if self._answered else self._password)
+            if self._answered:
+                self._unanswered = printable(question.strip())[:200]
+            self._answered = True
+        return answers
+
+    def _refusal(self, passed: list[str], allowed: list[str]) -> StageError:
+        """Return what a refused login means to people."""
+        if self._unanswered:
+            return NoLogin(
+                f'{self._host} asks "{self._unanswered}" at the login, and no setting answers that.',
+                "ask the server's owner for a login by key, or by key and password.",
+            )
+        setting = "SFTP_KEY_FILE" if "publickey" in allowed else "SFTP_PASSWORD"
+        if passed:
+            has, wants = ("key", "password") if setting == "SFTP_PASSWORD" else ("password", "key")
+            return NoLogin(
+                f"{self._host} takes the {has} of {self._user}, and wants a {wants} too.", f"set {setting}, or correct it."
+            )
+        return NoLogin(f"{self._host} refuses the login of {self._user}.", "check SFTP_USER, SFTP_KEY_FILE and SFTP_PASSWORD.")
 
 
-def transport(sock: Any, /, **kwargs: Any) -> paramiko.Transport:
-    """Return a transport that prefers CIPHERS and does not wait for more."""
-    made = paramiko.Transport(Prompt(sock), **kwargs)
-    options = made.get_security_options()
-    options.ciphers = (*CIPHERS, *(cipher for cipher in options.ciphers if cipher not in CIPHERS))
-    return made
-
-
-def connect(settings: Settings) -> paramiko.SSHClient:
-    """Return a connection to a server whose host key is pinned, logged in."""
-    client = paramiko.SSHClient()
-    client.set_missing_host_key_policy(RefuseUnknown(settings))
-    load_host_keys(client, settings.sftp_known_hosts)
+def read_key(path: Path) -> paramiko.PKey:
+    """Return the private key in a file of any usual form, or raise StageError if it cannot be used."""
     try:
-        client.connect(
-            settings.sftp_host,
-            settings.sftp_port,
-            timeout=TIMEOUT,
-            banner_timeout=TIMEOUT,
-            auth_timeout=TIMEOUT,
-            channel_timeout=TIMEOUT,
-            auth_strategy=Logins(settings),
-            transport_factory=transport,
-        )
-    except paramiko.BadHostKeyException as error:
-        disconnect(client)
-        raise StageError(
-            Status.SFTP,
-            f"the host key of {settings.sftp_host} has changed to {error.key.get_name()} {error.key.fingerprint}.",
-            f"somebody may be in between; only if its owner confirms the key, replace it in {settings.sftp_known_hosts}.",
-        ) from error
-    except BaseException:
-        disconnect(client)
-        raise
-    return client
-
-
-def disconnect(client: paramiko.SSHClient) -> None:
-    """End a connection, and with it paramiko's thread, which would see it up to 0.1 s later; wait up to TIMEOUT for that.
-
-    The thread has ended when the system says so: ``join`` comes back before, when it still holds locks of OpenSSL's on
-    its way out. A process that is forked then has them locked for ever.
-    """
-    if transport := client.get_transport():
-        cut(client)
-        client.close()
-        thread = Path(f"/proc/self/task/{transport.native_id}")
-        deadline = time.monotonic() + TIMEOUT
-        while thread.exists() and time.monotonic() < deadline:
-            time.sleep(0.001)
-
-
-def cut(client: paramiko.SSHClient) -> None:
-    """Break a connection under whatever waits on it; the rest is ``disconnect``'s."""
-    if transport := client.get_transport():
-        with suppress(OSError):  # it is gone already
-            transport.sock.shutdown(socket.SHUT_RDWR)
-
-
-def load_host_keys(client: paramiko.SSHClient, path: Path) -> None:
-    """Load the pinned host keys, if there are any, or raise StageError."""
-    try:
-        if path.exists():
-            client.load_system_host_keys(str(path))
-    except (OSError, UnicodeDecodeError, paramiko.SSHException, InvalidHostKey) as error:
+        data = path.read_bytes()
+        try:
+            loaded = serialization.load_ssh_private_key(data, None)
+        except ValueError:  # not OpenSSH's own form
+            loaded = serialization.load_pem_private_key(data, None)  # type: ignore[assignment]  # of more kinds
+        plain = loaded.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        ).decode()
+        kind: type[paramiko.RSAKey | paramiko.ECDSAKey | paramiko.Ed25519Key] = paramiko.Ed25519Key
+        if isinstance(loaded, RSAPrivateKey):
+            kind = paramiko.RSAKey
+        elif isinstance(loaded, EllipticCurvePrivateKey):
+            kind = paramiko.ECDSAKey
+        key = kind.from_private_key(io.StringIO(plain))
+        if (certificate := path.with_name(f"{path.name}-cert.pub")).exists():
+            key.load_certificate(str(certificate))
+    except TypeError as error:
         raise StageError(
             Status.SETTINGS,
-            f"SFTP_KNOWN_HOSTS {path} cannot be used: {error}.",
-            "give it a file of its own with plain keys.",
+            f"SFTP_KEY_FILE {path} has a passphrase, which nobody types at night.",
+            "make a key without one for this program: ssh-keygen -t ed25519 -N '' -f FILE",
         ) from error
-
-
-class RefuseUnknown(paramiko.MissingHostKeyPolicy):
-    """Refuse a host key that nobody has pinned, and say how to pin it."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        """Raise StageError with the fingerprint."""
-        host, port = self._settings.sftp_host, self._settings.sftp_port
+    except OSError as error:
         raise StageError(
-            Status.SFTP,
-            f"the host key of {host} is unknown: {key.get_name()} {key.fingerprint}.",
-            f"if its owner confirms that fingerprint: ssh-keyscan -p {port} {host} >> {self._settings.sftp_known_hosts}",
-        )
-
-
-class Logins(AuthStrategy):
-    """The ways to log in, in order: key, password, none (contract section 5)."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(ssh_config=paramiko.SSHConfig())
-        self._settings = settings
-
-    def get_sources(self) -> Iterator[AuthSource]:
-        """Yield the ways that the settings allow."""
-        user, key_file, password = self._settings.sftp_user, self._settings.sftp_key_file, self._settings.sftp_password
-        if key_file:
-            yield InMemoryPrivateKey(user, read_key(str(key_file)))
-        if password:
-            yield Password(user, password.get_secret_value)
-        yield NoneAuth(user)
-
-
-def read_key(path: str) -> paramiko.PKey:
-    """Return the private key, or raise StageError if it cannot be used."""
-    try:
-        return paramiko.PKey.from_path(path)
-    except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
-        raise StageError(
-            Status.SETTINGS, f"SFTP_KEY_FILE {path} cannot be used: {error}.", "it must be a private key without passphrase."
+            Status.SETTINGS, f"SFTP_KEY_FILE {path} cannot be read: {error.strerror}.", "it must be a file that is yours."
         ) from error
+    except (ValueError, paramiko.SSHException) as error:
+        raise StageError(
+            Status.SETTINGS, f"SFTP_KEY_FILE {path} holds no private key that this program knows.", "ssh-keygen makes one."
+        ) from error
+    return key
+
+
+def cut(transport: Transport) -> None:
+    """Break a connection under whatever waits on it."""
+    with suppress(OSError):  # it is gone already
+        transport.sock.shutdown(socket.SHUT_RDWR)
