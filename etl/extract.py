@@ -90,6 +90,10 @@ class Puller:
                 after = look_again(client, path)
                 if after and after != before:
                     raise Changed(f"the server said {words_of(before)} of it before it was read, and {words_of(after)} after")
+                if size < (said := before.claim.size or 0):
+                    log.warning(
+                        "%s ended after %d bytes; the server said %d. Hint: ask the sender for its size.", file.name, size, said
+                    )
                 mtime = before.claim.mtime or file.claim.mtime or 0
                 report.remember(Said(file.claim, before.claim), size, mtime)
                 incoming.flush()
@@ -154,13 +158,6 @@ class Puller:
                 if now and now != before:
                     raise Changed(f"the server said {words_of(before)} of it before it was read, and {words_of(now)} meanwhile")
                 doubt = 2 * size
-        if size < (before.claim.size or 0):
-            log.warning(
-                "%s ended after %d bytes; the server had said %d. Hint: ask the sender whether it is whole.",
-                file.name,
-                size,
-                before.claim.size,
-            )
         return size
 
 

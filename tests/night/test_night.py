@@ -110,7 +110,7 @@ def test_a_failing_stage_holds_nothing_back(night: Night) -> None:
     assert night.run("extract.py").returncode == 0
     done = night.run(SFTP_PORT="1")  # nobody listens there
     assert done.returncode == 10
-    assert done.stderr.count("does not answer") == 2  # extract and archive say so; the other stages say nothing
+    assert done.stderr.count("cannot be reached") == 2  # extract and archive say so; the other stages say nothing
     assert night.statuses() == [("report_7.txt", "loaded")]
     assert night.sql("select archived_at is not null, source_deleted_at is null from load_file") == [(True, True)]
     assert (night.source / "report_7.txt").exists()

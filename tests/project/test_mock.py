@@ -125,9 +125,8 @@ def test_hostile_names_are_refused(tmp_path: Path, database: str) -> None:
         before = sorted(night.folder.iterdir())
         done = night.run()
         assert done.returncode == 3
-        assert "refused the remote file name 'report_../../x.txt'. Hint: " in done.stderr
-        assert r"'report_\n.txt'" in done.stderr
-        assert done.stderr.count("refused the remote file name") == 4
+        assert "refused by name: 4 files (report_../../x.txt, " in done.stderr
+        assert r"report_\n.txt" in done.stderr
         assert night.statuses() == [("report_1.txt", "loaded")]
         assert set(night.folder.iterdir()) - set(before) <= {night.work, night.backups, night.logs}
 
