@@ -3,26 +3,27 @@
 import difflib
 import os
 import re
-from contextlib import suppress
 from datetime import date, datetime
-from io import StringIO
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg2
 from dateutil import tz
-from dotenv import dotenv_values
 from psycopg2.extensions import parse_dsn
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from base.counting import count_of
+from base.env_file import read_env_file
+from base.mailboxes import read_mailboxes
 from base.trouble import StageError, Status
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # A variable that begins with one of these, and is no setting, counts as a misspelt setting.
 PREFIXES = ("SFTP_", "SMTP_", "SLACK_", "MAIL_", "HEALTHCHECK_", "METRICS_", "REPORT_", "BACKUP_")
 ZONE = re.compile(r"(?!localtime$)[A-Za-z]+(/[\w+-]+)*")  # no UTC-6: Python reads it as west, Postgres as east
+AS_MAILBOXES = 'write ops@example.com, or "Lopez, Ana" <ana@example.com>; a comma between two, MAIL_FROM is one'
 ALIKE = 0.85  # 0 to 1: a name as similar as this to a setting's name is a misspelt setting
 
 
@@ -76,6 +77,7 @@ class Settings(DatabaseSettings):
     smtp_user: str | None = None
     smtp_password: SecretStr | None = None
     smtp_starttls: bool = True
+    smtp_ca_file: Path | None = None
     mail_from: str | None = None
     mail_to: str | None = None
     slack_webhook_url: SecretStr | None = None
@@ -87,7 +89,7 @@ class Settings(DatabaseSettings):
     log_format: Literal["text", "json"] = "text"
     log_keep_days: int = Field(30, ge=1)
 
-    @field_validator("sftp_key_file", "sftp_known_hosts", "work_dir", "backup_dir", "log_dir", "metrics_file")
+    @field_validator("sftp_key_file", "sftp_known_hosts", "work_dir", "backup_dir", "log_dir", "metrics_file", "smtp_ca_file")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         """Return the absolute path. A relative path starts at the repo root, because cron's working directory means nothing."""
@@ -115,6 +117,19 @@ class Settings(DatabaseSettings):
             raise ValueError("not an http address")
         return url
 
+    @field_validator("mail_from", "mail_to")
+    @classmethod
+    def _mailboxes(cls, text: str | None, about: ValidationInfo) -> str | None:
+        """Return the mailboxes as a mail's header has them: MAIL_FROM is one, MAIL_TO may be several."""
+        if text is None:
+            return None
+        sound, invalid = read_mailboxes(text)
+        if invalid:
+            raise ValueError(f"address {invalid[0]} cannot be read; {AS_MAILBOXES}")
+        if not sound or (about.field_name == "mail_from" and len(sound) > 1):
+            raise ValueError(f"it holds {len(sound)} addresses; {AS_MAILBOXES}")
+        return ", ".join(sound)
+
     @model_validator(mode="after")
     def _folders_apart(self) -> Self:
         if self.work_dir == self.backup_dir:
@@ -135,13 +150,10 @@ def load(kind: type[Kind]) -> Kind:
     A setting comes from the environment. If it is not there, it comes from the settings file: ``.env`` at the repo root,
     or the file that ENV_FILE names.
     """
-    env_file = read_env_file()
-    for name, value in env_file.items():
-        os.environ.setdefault(name, value or "")  # libpq reads its PG* variables there
-    problems = [describe_unknown(name) for name in sorted(set(os.environ) - KNOWN) if is_misspelt(name)]
-    problems += [
-        f"{name} is no setting" for name in sorted(set(env_file) - KNOWN) if not name.startswith("PG") and not is_misspelt(name)
-    ]
+    values, problems = read_env_file(ROOT)
+    put_in_environment(values)
+    strange = {name for name in values if not OF_LIBRARIES.fullmatch(name)} | set(filter(is_misspelt, os.environ))
+    problems += [describe_unknown(name) for name in sorted(strange - KNOWN)]
     try:
         settings = kind.model_validate(read_environment(kind))
     except ValidationError as error:
@@ -149,10 +161,22 @@ def load(kind: type[Kind]) -> Kind:
     if problems:
         raise StageError(
             Status.SETTINGS,
-            f"{len(problems)} problem(s) in the settings: {'; '.join(problems)}.",
+            f"{count_of(len(problems), 'problem')} in the settings: {'; '.join(problems)}.",
             "every setting is explained in .env.example.",
         )
     return settings
+
+
+def is_tryout() -> bool:
+    """Return whether the settings are those that ``make testing`` writes, and not those of an installation."""
+    return ROOT / os.environ.get("ENV_FILE", ".env") == ROOT / ".local" / "testing.env"
+
+
+def put_in_environment(values: dict[str, str]) -> None:
+    """Give the environment what the settings file sets and the environment lacks: libpq and proxies look there."""
+    for name, value in values.items():
+        if value:
+            os.environ.setdefault(name, value)
 
 
 def read_environment(kind: type[DatabaseSettings]) -> dict[str, str]:
@@ -162,11 +186,8 @@ def read_environment(kind: type[DatabaseSettings]) -> dict[str, str]:
 
 def load_sound() -> Settings:
     """Return the settings, with the default for each invalid value: enough to tell people that settings are invalid."""
-    with suppress(OSError):
-        text = (ROOT / os.environ.get("ENV_FILE", ".env")).read_text(errors="replace")
-        for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items():
-            os.environ.setdefault(name, value or "")
-    values = dict.fromkeys(("sftp_host", "sftp_user"), "") | read_environment(Settings)  # these two have no default
+    put_in_environment(read_env_file(ROOT).values)
+    values = dict.fromkeys(("sftp_host", "sftp_user"), "") | read_environment(Settings)  # without the two there are no settings
     while True:
         try:
             return Settings.model_validate(values)
@@ -174,23 +195,18 @@ def load_sound() -> Settings:
             invalid = {str(name) for detail in error.errors() for name in detail["loc"] or ("work_dir", "backup_dir")}
             if not invalid & values.keys():
                 raise
+            sound = {name: ", ".join(read_mailboxes(values[name]).sound[:most]) for name, most in MAILBOXES if name in invalid}
             values = {name: value for name, value in values.items() if name not in invalid}
+            values |= {name: text for name, text in sound.items() if text}
 
 
-def read_env_file() -> dict[str, str | None]:
-    """Return the names and values in the settings file; nothing if there is no file."""
-    path = ROOT / os.environ.get("ENV_FILE", ".env")
-    try:
-        return dotenv_values(path, interpolate=False)
-    except (OSError, UnicodeDecodeError) as error:
-        raise StageError(
-            Status.SETTINGS,
-            f"{path} cannot be read: {error}.",
-            "the file must be UTF-8, and this user must be allowed to read it.",
-        ) from error
-
-
+MAILBOXES = (("mail_from", 1), ("mail_to", None))  # settings, and how many mailboxes each may hold
 KNOWN = {name.upper() for name in Settings.model_fields}
+OF_LIBRARIES = re.compile(  # what libpq, Python and OpenSSL look for in the environment: the settings file may set it
+    "PG(HOST(ADDR)?|PORT|DATABASE|USER|PASS(WORD|FILE)|SERVICE(FILE)?|OPTIONS|APPNAME|SSL[A-Z]+|REQUIRE(SSL|PEER|AUTH)"
+    "|CHANNELBINDING|GSS[A-Z]+|KRBSRVNAME|CONNECT_TIMEOUT|CLIENTENCODING|TARGETSESSIONATTRS|LOADBALANCEHOSTS"
+    "|M(IN|AX)PROTOCOLVERSION|DATESTYLE|TZ|GEQO|SYSCONFDIR|LOCALEDIR)|(HTTPS?|NO)_PROXY|(https?|no)_proxy|SSL_CERT_(FILE|DIR)"
+)
 OF_CRON = {"MAILTO", "MAILFROM"}  # set by cron for its jobs; similar to settings, but not settings
 
 

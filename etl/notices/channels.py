@@ -132,8 +132,11 @@ def deliver(message: EmailMessage, settings: Settings) -> None:
 
 
 def smtp(settings: Settings) -> smtplib.SMTP:
-    """Return a connection to the mail server, encrypted and logged in as the settings say. The caller closes it."""
-    context = ssl.create_default_context()
+    """Return a connection to the mail server, encrypted and logged in as the settings say; Unreached if SMTP_CA_FILE is none."""
+    try:
+        context = ssl.create_default_context(cafile=settings.smtp_ca_file)  # None: the system's certificates
+    except OSError as error:
+        raise Unreached(f"SMTP_CA_FILE {settings.smtp_ca_file}: {error.strerror or error}") from error
     host = settings.smtp_host or ""
     if settings.smtp_port == SMTPS:
         server: smtplib.SMTP = smtplib.SMTP_SSL(host, settings.smtp_port, timeout=TIMEOUT, context=context)

@@ -1,5 +1,6 @@
 """The settings: every problem is named at once, and no message holds a secret."""
 
+import os
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from base.trouble import StageError, Status
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """An environment with the two required settings; ENV_FILE names a file that the test may write."""
+    """The two required settings, and a settings file to write; what it puts into the environment goes."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    (tmp_path / "env").touch()
     for name, value in {"SFTP_HOST": "h", "SFTP_USER": "u", "ENV_FILE": str(tmp_path / "env")}.items():
         monkeypatch.setenv(name, value)
     return monkeypatch
@@ -68,7 +71,7 @@ def test_all_problems_at_once(environment: pytest.MonkeyPatch) -> None:
         "DATABASE_URL: not a PostgreSQL URI or DSN",
     ):
         assert part in said
-    assert said.startswith("9 problem(s)")
+    assert said.startswith("9 problems in the settings: ")
     assert "hunter2" not in said
 
 
@@ -108,12 +111,113 @@ def test_names_of_cron_are_not_ours(environment: pytest.MonkeyPatch) -> None:
 
 def test_settings_file_that_is_not_utf8(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "env").write_bytes(b"SFTP_HOST=\xf1\n")
-    assert "cannot be read" in complaint()
+    assert f"line 1 of {tmp_path}/env is not UTF-8" in complaint()
+
+
+UNREADABLE = [  # what stands in the file, and the number of the line that says nothing
+    ("DELETE_SOURCE: false\n", 1),
+    ("# comment\n\n\n  DELETE_SOURCE false\n", 4),
+    ("SFTP_PORT=22\nDELETE_SOURCE\n", 2),
+    ("export DELETE_SOURCE\n", 1),
+    ("set DELETE_SOURCE=false\n", 1),
+    ("unset DELETE_SOURCE\n", 1),
+    ("SFTP_PORT=22\r\nSFTP_PASSWORD='it''s'\r\nDELETE_SOURCE=false\r\n", 2),
+    ('SFTP_PASSWORD="hunter2\nDELETE_SOURCE=false\n', 1),
+    ("SFTP_PASSWORD='hunter2\nDELETE_SOURCE=false\nBACKUP_DIR='\n", 1),
+    ('BACKUP_DIR="C:\\new"\n', 1),
+    ('MAIL_TO="a@example.org", "b@example.org"\n', 1),
+    ("=false\n", 1),
+    ("SFTP_PASSWORD=a\0b\n", 1),
+    ("DELETE_SOURCE=false\nDELETE_SOURCE=true\n", 2),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), UNREADABLE)
+def test_a_line_that_cannot_be_read(environment: pytest.MonkeyPatch, tmp_path: Path, text: str, line: int) -> None:
+    (tmp_path / "env").write_text(text, newline="")
+    said = complaint()
+    assert f"line {line} of {tmp_path}/env " in said
+    assert "hunter2" not in said  # it may be a secret
+
+
+def test_every_line_that_cannot_be_read_is_named_with_the_rest(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("DELETE_SOURCE: false\nSFTP_PORT=ssh\nSFTP_HOTS=h\nBARE\n")
+    said = complaint()
+    assert said.startswith("4 problems in the settings: ")
+    for part in ("line 1 of", "line 4 of", "SFTP_PORT: ", "SFTP_HOTS is no setting"):
+        assert part in said
+
+
+READ = ["DELETE_SOURCE=false", "DELETE_SOURCE = false", "  export DELETE_SOURCE='false' # so", '\ufeffDELETE_SOURCE="false"']
+
+
+@pytest.mark.parametrize("text", READ)
+def test_forms_of_a_line(environment: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    (tmp_path / "env").write_text(f"{text}\n")
+    assert settings.load(Settings).delete_source is False
+
+
+def test_a_settings_file_that_is_not_there(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("ENV_FILE", str(tmp_path / "evn"))
+    assert f"ENV_FILE names {tmp_path}/evn, which is not there" in complaint()
+
+
+def test_a_settings_file_that_is_a_folder(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("ENV_FILE", str(tmp_path))
+    assert f"{tmp_path} cannot be read: Is a directory" in complaint()
+
+
+MAILBOXES = [
+    ("a@example.org", "a@example.org"),
+    (" a@example.org ; b@example.org,", "a@example.org, b@example.org"),
+    ('"Lopez, Ana" <ana@example.org>,ops@example.org', '"Lopez, Ana" <ana@example.org>, ops@example.org'),
+    ('"a;b" <ana@example.org>; Beatriz Núñez <bea@localhost>', '"a;b" <ana@example.org>, Beatriz Núñez <bea@localhost>'),
+]
+NO_MAILBOXES = [
+    "a@example.org b@example.org",
+    "Lopez, Ana <ana@example.org>",
+    "a@example.org; bob",
+    "<a@example.org",
+    "a@b@example.org",
+    "a@example.org.",
+    ";",
+    "ops",
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), MAILBOXES)
+def test_mailboxes(environment: pytest.MonkeyPatch, given: str, expected: str) -> None:
+    environment.setenv("MAIL_TO", given)
+    assert settings.load(Settings).mail_to == expected
+
+
+@pytest.mark.parametrize("given", NO_MAILBOXES)
+def test_what_is_no_mailbox(environment: pytest.MonkeyPatch, given: str) -> None:
+    environment.setenv("MAIL_TO", given)
+    environment.setenv("MAIL_FROM", "etl@example.org, ops@example.org")
+    said = complaint()
+    assert "MAIL_TO: " in said
+    assert "MAIL_FROM: it holds 2 addresses" in said
+    assert "a@b" not in said
+
+
+def test_who_can_be_told_that_a_mailbox_is_none(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("MAIL_TO", "a@example.org; bob; c@example.org")
+    environment.setenv("MAIL_FROM", "bob")
+    sound = settings.load_sound()
+    assert (sound.mail_to, sound.mail_from) == ("a@example.org, c@example.org", None)
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "PGSSLROOTCERT"])
+def test_what_libraries_look_for(environment: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    environment.delenv(name, raising=False)
+    (tmp_path / "env").write_text(f"{name}=x\n")
+    settings.load(Settings)
+    assert settings.os.environ[name] == "x"
 
 
 def test_settings_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "env").write_text("# comment\nSFTP_HOST=file\nSFTP_PORT=2022\nPGHOST=db\nSFTP_PASSWORD='a b$HOME'\nLOG_DIR=\n")
-    environment.delenv("PGHOST", raising=False)
     environment.setenv("PGPASSWORD", "x")
     loaded = settings.load(Settings)
     assert (loaded.sftp_host, loaded.sftp_port) == ("h", 2022)  # the environment wins
@@ -121,9 +225,10 @@ def test_settings_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert loaded.sftp_password.get_secret_value() == "a b$HOME"
     assert "a b" not in repr(loaded)
     assert settings.os.environ["PGHOST"] == "db"
-    environment.delenv("PGHOST")
 
 
 def test_settings_file_names_only_settings(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "env").write_text("COLOUR=red\n")
-    assert "COLOUR is no setting" in complaint()
+    (tmp_path / "env").write_text("COLOUR=red\nPGHOTS=db\nSFTP_HOTS=\n")
+    said = complaint()
+    for name in ("COLOUR", "PGHOTS", "SFTP_HOTS"):
+        assert f"{name} is no setting" in said
