@@ -9,16 +9,18 @@ SHELL := /bin/bash
 PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
-# A database named in the environment or in .env is the one to prepare; without any it is the embedded one.
-OWN_DATABASE := $(shell { env; cat "$${ENV_FILE:-.env}" 2> /dev/null < /dev/null; } | grep -E '^(export )?(DATABASE_URL|PG[A-Z]+)=.')
+INSTALL_POSTGRES := echo "Installing the embedded PostgreSQL ..."; $(PIP) -r sql/requirements.txt; touch .venv/postgres
 # Local nights see cron's bare environment, so that nothing of a real installation leaks into them.
-BARE := env -i HOME="$$HOME" PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
+BARE := env -i $${HOME:+HOME="$$HOME"} PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
 # What looks at an installation looks at the one that .env describes; without one, at what `make testing` left.
-LOOK := ENV_FILE=$(or $(ENV_FILE),$(if $(wildcard .env),.env,.local/testing.env)) $(PYTHON)
-CRON_LINE = 2 0 * * * cd $$(printf %q "$$PWD" | sed 's/%/\\%/g') && bash etl/etl.sh &
+LOOK := ETL_ASKED_BY=make $(if $(wildcard .env),,$(if $(wildcard .local/testing.env),ENV_FILE="$${ENV_FILE:-.local/testing.env}")) $(PYTHON) etl
 
-# An option for a variable of the command line, not of the environment; the shell sees its value as one word.
-given = $(if $(filter command,$(origin $(1))),$(2)="$$$(1)")
+# What somebody types behind a target's name is text, not make's language: FILE='$(shell ...)' is the name of a file.
+TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+$(foreach name,$(TYPED),$(eval override export $(name) := $$(value $(name))))
+# An option for such a text, not for the environment's; the shell sees it as one word.
+given = $(if $(filter $(1),$(TYPED)),$(2)="$$$(1)")
+export PYTHON3
 
 .PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop check notify-test report status history explain verify-backups restore-drill schedule unschedule test \
         crash-test bench lint clean
@@ -29,33 +31,39 @@ help: ## List the targets
 etl-setup: .venv/etl ## Make the virtual environment and install the pinned packages
 	echo "The ETL is installed. Next: cp .env.example .env, fill it in, then make postgres-setup."
 
-postgres-setup: .venv/etl $(if $(OWN_DATABASE),,.venv/postgres) ## Create or update the schema: in your database if one is set, else in an embedded one
-ifeq ($(OWN_DATABASE),)
-	echo "No DATABASE_URL or PG* is set: using the embedded PostgreSQL under .local/."
-	export ENV_FILE=/dev/null DATABASE_URL
-	DATABASE_URL=$$($(PYTHON) sql/local-postgres.py start)
-endif
+postgres-setup: .venv/etl ## Create or update the schema: in your database if one is set, else in an embedded one
+	own=$$($(PYTHON) etl own-database)
+	if [ "$$own" = no ]; then
+		echo "No DATABASE_URL or PG* is set: using the embedded PostgreSQL under .local/."
+		[ .venv/postgres -nt sql/requirements.txt ] || { $(INSTALL_POSTGRES); }
+		export ENV_FILE=/dev/null DATABASE_URL
+		DATABASE_URL=$$($(PYTHON) sql/local-postgres.py start)
+	fi
 	$(PYTHON) etl migrate
 
 sftp-setup: .venv/etl ## Lay out the sample reports for the mock SFTP server
 	cp sftp-server/data-backup/report_*.txt sftp-server/data/
 	echo "$$(ls sftp-server/data/report_*.txt | wc -l) reports are in sftp-server/data/. To serve them: $(PYTHON) sftp-server/sftp-mock.py"
 
-testing: .venv/etl .venv/postgres ## Run a real night here: embedded PostgreSQL, mock SFTP server, sample reports
+testing: .venv/etl .venv/postgres sftp-setup ## Run a real night here: embedded PostgreSQL, mock SFTP server, sample reports
 	umask 077; mkdir -p .local
-	url=$$($(PYTHON) sql/local-postgres.py start)
+	[ -O .local ] || { echo "The folder .local belongs to another user: a night here would take the database away from that user." >&2; exit 2; }
+	exec 9> .local/testing.lock
+	flock -n 9 || { echo "Another make testing is at work in this folder. Wait for its end, then try again." >&2; exit 11; }
+	trap 'echo "Interrupted. The next run goes on from here." >&2; exit 130' INT
+	url=$$($(PYTHON) sql/local-postgres.py start 9>&-)
 	ENV_FILE=/dev/null DATABASE_URL=$$url $(PYTHON) etl migrate
-	$(MAKE) --no-print-directory sftp-setup
-	$(PYTHON) sftp-server/sftp-mock.py --port 0 > .local/sftp_mock.out & mock=$$!
-	trap 'kill $$mock' EXIT
+	$(PYTHON) sftp-server/sftp-mock.py --port 0 > .local/sftp_mock.out 9>&- & mock=$$!
+	trap 'kill $$mock 2> /dev/null || true' EXIT
 	until grep -qs Serving .local/sftp_mock.out; do kill -0 $$mock; sleep 0.1; done
 	port=$$(sed -nE 's|.*sftp://127.0.0.1:([0-9]+)/.*|\1|p' .local/sftp_mock.out)
 	sed -e "s|@PORT@|$$port|" -e "s|@URL@|$$url|" tests/kit/testing.env > .local/testing.env
 	echo "Running bash etl/etl.sh ..."
-	$(BARE) bash etl/etl.sh || status=$$?
+	status=0; $(BARE) bash etl/etl.sh || status=$$?
+	case $$status in 2 | 11 | 130) exit $$status ;; esac # no run of ours is in the load log
 	$(BARE) $(PYTHON) etl last-run
 	echo "Look at the tables: make psql (for example: select * from campaign_summary;)"
-	exit $${status:-0}
+	exit $$status
 
 psql: .venv/postgres ## Open the embedded database
 	$(PYTHON) sql/local-postgres.py psql
@@ -64,40 +72,34 @@ postgres-stop: .venv/postgres ## Stop the embedded database
 	$(PYTHON) sql/local-postgres.py stop
 
 check: .venv/etl ## Verify the installation: settings, servers, rights, folders, channels, cron
-	$(LOOK) etl check
+	$(LOOK) check
 
 notify-test: .venv/etl ## Send a test message through every channel that is set
-	$(LOOK) etl try-channels
+	$(LOOK) try-channels
 
 report: .venv/etl ## Report a month: MONTH=2013-02, or last month; REPORT="--mail --csv"
-	$(LOOK) etl report $(call given,MONTH,--month) $(REPORT)
+	$(LOOK) report $(call given,MONTH,--month) $${REPORT-}
 
 status: .venv/etl ## Show how things stand, on one screen
-	$(LOOK) etl status
+	$(LOOK) status
 
 history: .venv/etl ## Show the last nights, or all that happened to one report: FILE=report_8.txt
-	$(LOOK) etl history $(call given,FILE,--file)
+	$(LOOK) history $(call given,FILE,--file)
 
 explain: .venv/etl ## Explain a visitor: EMAIL=a@b.com; or a line: FILE=report_8.txt LINE=17
-	$(LOOK) etl explain $(call given,EMAIL,--email) $(call given,FILE,--file) $(call given,LINE,--line)
+	$(LOOK) explain $(call given,EMAIL,--email) $(call given,FILE,--file) $(call given,LINE,--line)
 
 verify-backups: .venv/etl ## Compare every backup zip with its manifest and the load log
-	$(LOOK) etl verify-backups
+	$(LOOK) verify-backups
 
 restore-drill: .venv/etl ## Load all backups into a scratch database and compare it with the live one
-	$(LOOK) etl restore-drill
+	$(LOOK) restore-drill
 
-schedule: ## Install the cron line: every night at 00:02
-	command -v crontab > /dev/null || { echo "cron is missing. Install it: sudo apt install cron" >&2; exit 1; }
-	line="$(CRON_LINE)"
-	echo "$$line"
-	{ crontab -l 2> /dev/null | grep -vxF "$$line" || true; echo "$$line"; } | crontab -
-	echo "This line is in your crontab; take it out with make unschedule."
+schedule: .venv/etl ## Install the cron line: every night at 00:02, or HOUR=6
+	ETL_ASKED_BY=make $(PYTHON) etl schedule $(call given,HOUR,--hour)
 
-unschedule: ## Remove the cron line
-	line="$(CRON_LINE)"
-	{ crontab -l 2> /dev/null | grep -vxF "$$line" || true; } | crontab -
-	echo "The cron line is gone."
+unschedule: .venv/etl ## Remove the cron line
+	$(PYTHON) etl unschedule
 
 test: .venv/etl .venv/postgres .venv/tests ## Run the tests
 	$(PYTHON) -m pytest
@@ -106,7 +108,7 @@ crash-test: .venv/etl .venv/postgres .venv/tests ## Kill the night everywhere, r
 	PYTHONPATH=etl:tests $(PYTHON) tests/measure/crash.py
 
 bench: .venv/etl .venv/postgres .venv/tests ## Measure the night against a hand-written script (seven minutes or more; BENCH=--large: twice that)
-	PYTHONPATH=etl:tests $(PYTHON) tests/measure/bench.py $(BENCH)
+	PYTHONPATH=etl:tests $(PYTHON) tests/measure/bench.py $${BENCH-}
 
 lint: .venv/etl .venv/postgres .venv/tests ## Check style, types and shell scripts
 	$(PYTHON) -m ruff check .
@@ -115,15 +117,24 @@ lint: .venv/etl .venv/postgres .venv/tests ## Check style, types and shell scrip
 	command -v shellcheck > /dev/null || { echo "shellcheck is missing. Install it: sudo apt install shellcheck" >&2; exit 1; }
 	shellcheck etl/*.sh .ci/run
 
-clean: ## Remove what local runs made, the embedded database included
+clean: ## Remove what local runs made, the embedded database included; not where the night is installed
+	if [ -e .env ]; then found="the settings file .env"
+	elif [ -x $(PYTHON) ] && $(PYTHON) etl schedule --show > /dev/null 2>&1; then found="a line in your crontab"
+	elif crontab -l 2> /dev/null | grep -F etl/etl.sh | grep -qF "$${PWD##*/}"; then found="a line in your crontab"
+	else found=; fi
+	if [ -n "$$found" ]; then
+		echo "The night is installed here: there is $$found. Nothing was removed." >&2
+		echo "To take the night down: make unschedule, move .env away, then make clean." >&2
+		exit 2
+	fi
 	[ ! -x $(PYTHON) ] || [ ! -e .local/postgres ] || $(PYTHON) sql/local-postgres.py stop
 	rm -rf .local .venv logs/*.log* sftp-server/data/report_*
 
 .venv/python:
-	command -v $(PYTHON3) > /dev/null || { echo "Python is missing. Install it: sudo apt install python3 python3-venv" >&2; exit 1; }
-	$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$($(PYTHON3) --version) is too old: 3.11 or later is needed. Name another: make PYTHON3=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	$(PYTHON3) -c 'import ensurepip, venv' 2> /dev/null || { echo "Python's venv module is missing. Install it: sudo apt install python3-venv" >&2; exit 1; }
-	$(PYTHON3) -m venv .venv
+	command -v "$$PYTHON3" > /dev/null || { echo "Python is missing. Install it: sudo apt install python3 python3-venv" >&2; exit 1; }
+	"$$PYTHON3" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$("$$PYTHON3" --version) is too old: 3.11 or later is needed. Name another: make PYTHON3=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	"$$PYTHON3" -c 'import ensurepip, venv' 2> /dev/null || { echo "Python's venv module is missing. Install it: sudo apt install python3-venv" >&2; exit 1; }
+	"$$PYTHON3" -m venv .venv
 	touch $@
 
 .venv/etl: requirements.txt .venv/python
@@ -132,9 +143,7 @@ clean: ## Remove what local runs made, the embedded database included
 	touch $@
 
 .venv/postgres: sql/requirements.txt .venv/python
-	echo "Installing the embedded PostgreSQL ..."
-	$(PIP) -r sql/requirements.txt
-	touch $@
+	$(INSTALL_POSTGRES)
 
 .venv/tests: tests/requirements.txt .venv/etl
 	echo "Installing what the tests need ..."

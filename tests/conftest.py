@@ -1,8 +1,8 @@
 """Fixtures: the real servers, and the walls between one test, the other tests and the machine."""
 
 import os
+import shlex
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 
 from base.settings import KNOWN, is_misspelt
 from kit.night import Night
-from kit.servers import OpenSSH, Postgres, need
+from kit.servers import ROOT, OpenSSH, Postgres, crontab_of_tests
 
 # No deadline for an example: the machine may be busy.
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -95,11 +95,8 @@ def night(tmp_path: Path, database: str, openssh: OpenSSH) -> Night:
 @pytest.fixture
 def crontab() -> Iterator[None]:
     """A crontab with our line; afterwards the user's own crontab is back."""
-    need("crontab")
-    before = subprocess.run(["crontab", "-l"], capture_output=True, check=False).stdout
-    subprocess.run(["crontab", "-"], input=b"2 0 * * * cd /srv/etl && bash etl/etl.sh &\n", check=True)
-    yield
-    subprocess.run(["crontab", "-"], input=before, check=True)
+    with crontab_of_tests(f"2 0 * * * cd {shlex.quote(str(ROOT))} && bash etl/etl.sh &\n"):
+        yield
 
 
 @pytest.fixture(scope="session")

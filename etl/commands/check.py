@@ -1,25 +1,27 @@
 """Verify the installation. One line for each thing that the night needs, with a hint for each problem."""
 
+import os
 import shutil
-import socket
-import ssl
 import tempfile
+from base64 import b64encode
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from contextlib import closing
 from functools import partial
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-from dateutil import tz
 from psycopg2.extensions import cursor
 from pydantic import SecretStr
 
 from base import settings as every_setting
+from base.counting import count_of
 from base.settings import ROOT, Settings
 from base.trouble import StageError, Status
-from base.workdir import WorkDir
-from commands.checklist import inspect
-from commands.crontab import cron
+from base.workdir import refuse_foreign
+from commands.checklist import Look, in_tryout, inspect
+from commands.crontab import clock, cron
 from notices import channels
 from postgres.database import Database, rows
 from runtime.script import command_line, run_plain_command
@@ -28,27 +30,29 @@ from sftp.packets import Refusal
 from sftp.server import Listed, Server, name_some, refused
 
 ROOM = 1 << 30  # bytes that a folder's disk should have free
+SEE_SETTINGS = "not looked at: see settings"
 OLDEST_POSTGRES = 14
-SCHEDULED = (0, 2)  # hour and minute of the cron line
 
 
 def folder(path: Path) -> str:
-    """Verify that a folder can be written to and has room."""
+    """Verify that a folder can be written to, or can be made, and has room; makes nothing."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path) as file:
+        there = next(folder for folder in (path, *path.parents) if folder.exists())
+        with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"x")
+        free = shutil.disk_usage(there).free
     except OSError as error:
         raise StageError(Status.DISK, f"{path}: {error.strerror}.", "give this user the right to write there.") from error
-    free = shutil.disk_usage(path).free
     if free < ROOM:
         raise StageError(Status.DISK, f"{path}: {free / 1e9:.1f} GB free.", "a night needs about three times its reports.")
-    return f"{path}, {free / 1e9:,.0f} GB free"
+    return f"{path}{'' if there == path else ', made by the first night'}, {free / 1e9:,.0f} GB free"
 
 
 def work_folder(settings: Settings) -> str:
     """Verify WORK_DIR."""
-    return folder(WorkDir(settings).root)
+    if os.path.lexists(settings.work_dir):
+        refuse_foreign(settings.work_dir)
+    return folder(settings.work_dir)
 
 
 def backup_folder(settings: Settings) -> str:
@@ -64,7 +68,7 @@ def log_folder(settings: Settings) -> str:
 def sftp(settings: Settings) -> str:
     """Verify host key, login, the remote folder, and that a waiting report can be read; delete and write nothing."""
     if not settings.sftp_host or not settings.sftp_user:
-        raise StageError(Status.SETTINGS, "SFTP_HOST and SFTP_USER are not both set.", "set them in .env.")
+        return SEE_SETTINGS
     server = Server(settings)
     try:
         listing = server.list()
@@ -75,7 +79,7 @@ def sftp(settings: Settings) -> str:
         names = name_some([*listing.bad_names, *listing.no_files])
         raise StageError(Status.REFUSED, f"matches REPORT_PATTERN and can never be pulled: {names}.", "rename or remove it.")
     not_tried = "; deleting is not tried" if settings.delete_source else ""
-    return f"{settings.sftp_user}@{settings.sftp_host}, {len(listing.files)} reports waiting, {tried}{not_tried}"
+    return f"{settings.sftp_user}@{settings.sftp_host}, {count_of(len(listing.files), 'report')} waiting, {tried}{not_tried}"
 
 
 def try_report(server: Server, files: list[Listed]) -> str:
@@ -130,12 +134,14 @@ def mail(settings: Settings) -> str:
     """Verify that the mail server takes our login; sends nothing."""
     if not settings.smtp_host:
         return "not set"
+    if not (settings.mail_from and settings.mail_to) and os.environ.get("MAIL_FROM") and os.environ.get("MAIL_TO"):
+        return SEE_SETTINGS
     if not settings.mail_from or not settings.mail_to:
         raise StageError(Status.SETTINGS, "MAIL_FROM and MAIL_TO are not set.", "they are needed beside SMTP_HOST.")
     try:
         with channels.smtp(settings) as server:
             server.noop()
-    except OSError as error:
+    except (OSError, channels.Unreached) as error:
         raise StageError(
             Status.SETTINGS, f"{settings.smtp_host}:{settings.smtp_port}: {error}.", "check SMTP_* in the settings."
         ) from error
@@ -157,34 +163,35 @@ def reach(url: SecretStr | None, name: str) -> str:
     if url is None:
         return "not set"
     parts = urlsplit(url.get_secret_value())
-    host, secure = parts.hostname or "", parts.scheme == "https"
+    host = parts.hostname or ""
     try:
-        with socket.create_connection((host, parts.port or (443 if secure else 80)), channels.TIMEOUT) as plain:
-            if secure:
-                ssl.create_default_context().wrap_socket(plain, server_hostname=host).close()
+        with closing(way_to(parts)) as connection:
+            connection.connect()
     except OSError as error:
-        raise StageError(Status.SETTINGS, f"{name}: {host}: {error}.", "is there a way out of this network?") from error
+        raise StageError(
+            Status.SETTINGS, f"{name}: {host}: {error}.", "is there a way out of this network? HTTPS_PROXY may name one."
+        ) from error
     return host
+
+
+def way_to(parts: SplitResult) -> HTTPConnection:
+    """Return a connection, not made yet, to the host of an address: by way of the proxy if the environment names one."""
+    host = parts.hostname or ""
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    proxy = None if proxy_bypass(host) else getproxies().get(parts.scheme)
+    if proxy is None:
+        return kind(host, parts.port, timeout=channels.TIMEOUT)
+    by = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    way = kind(by.hostname or "", by.port or 80, timeout=channels.TIMEOUT)
+    if parts.scheme == "https":
+        login = b64encode(unquote_to_bytes(f"{by.username}:{by.password or ''}")).decode() if by.username else None
+        way.set_tunnel(host, parts.port, {"Proxy-Authorization": f"Basic {login}"} if login else {})
+    return way
 
 
 def metrics(settings: Settings) -> str:
     """Verify that the metrics can be written."""
     return folder(settings.metrics_file.parent) if settings.metrics_file else "not set"
-
-
-def clock(settings: Settings) -> str:
-    """Verify that cron's midnight and TIMEZONE's are on the same day."""
-    hour, minute = SCHEDULED
-    here = datetime.now().astimezone().replace(hour=hour, minute=minute) + timedelta(days=1)
-    there = here.astimezone(tz.gettz(settings.timezone))
-    if here.date() != there.date():
-        day = "the day before" if there.date() < here.date() else "the next day"
-        raise StageError(
-            Status.SETTINGS,
-            f"when cron starts the night ({here:%H:%M %Z}), it is {there:%H:%M} of {day} in {settings.timezone}.",
-            "set the machine's time zone or TIMEZONE so that both have the same today.",
-        )
-    return f"{settings.timezone}, today is {settings.as_of}"
 
 
 CHECKS: dict[str, Callable[[Settings], str]] = {  # each gives what is good in a few words, or raises StageError
@@ -205,8 +212,9 @@ CHECKS: dict[str, Callable[[Settings], str]] = {  # each gives what is good in a
 def main() -> int:
     """Print the table; return the first problem's status."""
     sound = every_setting.load_sound()
-    checks = {name: partial(verify, sound) for name, verify in CHECKS.items()}
-    return inspect({"settings": lambda: f"{len(every_setting.load(Settings).model_fields_set)} set, all sound"} | checks)
+    checks: dict[str, Look] = {"settings": lambda: f"{len(every_setting.load(Settings).model_fields_set)} set, all sound"}
+    checks |= {name: partial(verify, sound) for name, verify in CHECKS.items()}
+    return inspect(in_tryout(checks, {"clock", "SFTP server", "cron"}))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from psycopg2.extensions import cursor
 
 from backup.zips import DAMAGE
 from base import settings as every_setting
+from base.counting import count_of
 from base.fate import Fate
 from base.masking import printable
 from base.settings import Settings
@@ -23,7 +24,7 @@ from parsing.columns import COLUMNS, is_record, parse_email
 from parsing.faults import Code
 from parsing.lines import read_lines
 from postgres.database import Database, one, query, rows
-from runtime.script import command_line, run_plain_command
+from runtime.script import command_line, run_plain_command, some_text
 
 LISTED = 1000  # lines of one address that are shown
 COUNTERS = ("fecha_primera_visita", "fecha_ultima_visita", "visitas_totales", "visitas_anio_actual", "visitas_mes_actual")
@@ -131,8 +132,10 @@ def explain_line(cursor: cursor, name: str, number: int, settings: Settings) -> 
     is_there = False
     for delivery in deliveries:
         row, rejection = one(cursor, "commands/explain_line", {"file_id": delivery.file_id, "line_number": number})
+        rejection = rejection and without_codes(rejection)
         received = find_line(delivery, name, number, settings)
-        screen.print(f"{name} of {delivery.decided}: {delivery.status}, {delivery.rows_read:,} lines read", style="bold")
+        decided = f"{name} of {delivery.decided} in {settings.timezone}"
+        screen.print(f"{decided}: {delivery.status}, {count_of(delivery.rows_read, 'line')} read", style="bold", soft_wrap=True)
         screen.print(outcome(delivery, number, received, row, rejection), soft_wrap=True)
         if received.line is not None:
             text = printable(received.line.decode(errors="backslashreplace"))
@@ -166,6 +169,12 @@ def outcome(delivery: Delivery, number: int, received: ReceivedLine, row: object
     return f"Line {number} " + next(sentence for holds, sentence in reasons if holds)
 
 
+def without_codes(rejection: str) -> str:
+    """Return the message of ``codes: message``, which names each code again; all of it if the message names none."""
+    codes, _, message = rejection.partition(": ")
+    return message if message.startswith(codes.partition(",")[0]) else rejection
+
+
 def find_line(delivery: Delivery, name: str, number: int, settings: Settings) -> ReceivedLine:
     """Return the line as received, from the report's zip or from the work directory."""
     trouble = ""
@@ -197,8 +206,8 @@ def open_report(path: Path, name: str, delivery: Delivery) -> Iterator[IO[bytes]
 if __name__ == "__main__":
     parser = command_line()
     asked = parser.add_mutually_exclusive_group(required=True)
-    asked.add_argument("--email", metavar="ADDRESS", help="explain the counters of this visitor")
-    asked.add_argument("--file", metavar="NAME", help="explain a line of the reports of this name; needs --line")
+    asked.add_argument("--email", type=some_text, metavar="ADDRESS", help="explain the counters of this visitor")
+    asked.add_argument("--file", type=some_text, metavar="NAME", help="explain a line of the reports of this name; needs --line")
     parser.add_argument("--line", type=int, metavar="N", help="number of the line in the report; the header is line 1")
     parsed = parser.parse_args()
     if parsed.file and not (parsed.line and parsed.line > 0):

@@ -2,6 +2,7 @@
 
 from rich.table import Table
 
+from base.counting import count_of
 from base.fate import Fate
 from base.settings import Settings
 from commands.console import add_row, console, show, table
@@ -14,7 +15,7 @@ def files_table(result: Result) -> Table:
     """Return a table of the run's files, with sums below."""
     made = table("", "report", "status", ">lines read", ">loaded", ">rejected", ">new visitors", ">updated")
     made.show_footer = True
-    made.columns[0].footer = f"{len(result.files)} files"
+    made.columns[0].footer = count_of(len(result.files), "file")
     for column, count in zip(made.columns[2:], COUNTS, strict=True):
         column.footer = f"{result.total(count):,}"
     for file in result.files:
@@ -34,7 +35,7 @@ def main(settings: Settings) -> None:
     result = database.run(gather, run_id)
     database.close()
     duration = f"{seconds:.1f} seconds" if seconds is not None else "no end"
-    screen.print(f"Run {run_id}: {status}, {duration}.")
+    screen.print(f"Run {run_id}: {status}, {duration}.", soft_wrap=True)
     if result.files:
         show(screen, files_table(result))
     if not result.number_of(Fate.LOADED):

@@ -13,13 +13,13 @@ from base import settings as every_setting
 from base.files import whole_file
 from base.settings import Settings
 from base.trouble import StageError, Status
-from commands.console import add_row, console, show, table, words
+from commands.console import add_row, console, show, shown, table, words
 from commands.monthly.month import Month, Monthly, gather
 from commands.monthly.tables import Sheet, needs, sheets_of
 from notices import channels
 from notices.channels import Notice, Unreached
 from notices.rendering import TEMPLATES
-from postgres.database import Database, query
+from postgres.database import Database, one, query
 from runtime.script import command_line, run_plain_command
 
 
@@ -29,6 +29,7 @@ def main(arguments: Namespace) -> None:
     month = arguments.month or Month.of(settings.now().date()).before
     database = Database(settings)
     now, before = database.run(gather_both, month, settings)
+    newest = None if any(day.nights for day in now.days) or now.campaign.sent else database.run(newest_month, settings)
     database.close()
     sheets = list(sheets_of(now, before))
     settings.log_dir.mkdir(parents=True, exist_ok=True)
@@ -37,9 +38,14 @@ def main(arguments: Namespace) -> None:
     if arguments.csv:
         paths += [write(page.with_name(f"{page.stem}-{sheet.name}.csv"), as_csv(sheet)) for sheet in sheets]
     screen = console()
+    if newest:
+        screen.print(
+            f"No night ran in {month}. The newest month with one is {newest}: make report MONTH={newest}", soft_wrap=True
+        )
     show_sheets(screen, now, sheets)
+    screen.print(f"Days and times are those of {settings.timezone}.")
     for path in paths:
-        screen.print(path, soft_wrap=True)
+        screen.print(shown(str(path)), soft_wrap=True)
     if arguments.mail:
         mail(now, sheets, page, settings)
 
@@ -48,6 +54,12 @@ def gather_both(cursor: cursor, month: Month, settings: Settings) -> tuple[Month
     """Return the facts of the month and of the month before, both as of the same moment."""
     cursor.execute(query("commands/read_only"))
     return gather(cursor, month, settings), gather(cursor, month.before, settings)
+
+
+def newest_month(cursor: cursor, settings: Settings) -> Month | None:
+    """Return the month of the last night, None before the first."""
+    last = one(cursor, "commands/status_run", {"timezone": settings.timezone})
+    return last and Month.of(last[0].date())
 
 
 def charts_of(month: Monthly) -> list[tuple[str, str]]:

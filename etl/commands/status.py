@@ -1,19 +1,19 @@
 """Show on one screen how things stand. Last night and next, what waits, lock, backup, alert, database."""
 
-import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from base import settings as every_setting
+from base.counting import count_of
 from base.files import size_of
 from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import report_names
-from commands.checklist import inspect
-from commands.console import words
-from commands.crontab import cron
+from commands.checklist import in_tryout, inspect
+from commands.crontab import entries
 from extract import done_with
 from notices.alerts import Alerts
 from postgres.database import Database, one, query
@@ -22,7 +22,6 @@ from sftp.server import Server
 
 OVERDUE = timedelta(hours=25)  # since the last night began: the next should have begun by then
 BY_VALUE = {status.value: status for status in Status}
-DAILY = re.compile(r"\s*(\d+)\s+(\d+)\s+\*\s+\*\s+\*\s")  # a crontab line
 NIGHTS = 14  # over which the growth is averaged
 STATEMENTS = {
     "run": "commands/status_run",
@@ -63,7 +62,7 @@ def last_run(settings: Settings, log: LoadLog) -> str:
     if status == "running" and log["lock"] is None:
         status = "crashed"  # the next run will enter it
     said = f"{began:%Y-%m-%d %H:%M}: {status}" + (f" in {seconds:.1f} s" if seconds is not None else "")
-    said += f", {files:,} files, {lines:,} lines"
+    said += f", {count_of(files, 'file')}, {count_of(lines, 'line')}"
     if status == "crashed" or exit_status:
         ended = "" if exit_status is None else f", status {exit_status}"
         raise StageError(BY_VALUE.get(exit_status, Status.BUG), said + ended + ".", f"see {settings.log_dir}/etl.log.")
@@ -74,13 +73,11 @@ def last_run(settings: Settings, log: LoadLog) -> str:
 
 def next_run(settings: Settings, _: LoadLog) -> str:
     """Tell when cron starts the next night."""
-    line = cron(settings)
-    if not (found := DAILY.match(line)):
-        return line
-    minute, hour = found.groups()
-    now = datetime.now().astimezone()
-    then = now.replace(hour=int(hour), minute=int(minute), second=0, microsecond=0)
-    return f"{then + timedelta(days=then <= now):%Y-%m-%d %H:%M %Z}"
+    now = settings.now()
+    starts = [start for entry in entries() for start in islice(entry.starts(now), 1)]
+    if not starts:
+        return " and ".join(entry.line for entry in entries())
+    return f"{min(starts).astimezone(now.tzinfo):%Y-%m-%d %H:%M}"
 
 
 def at_source(settings: Settings, _: LoadLog) -> str:
@@ -93,7 +90,7 @@ def at_source(settings: Settings, _: LoadLog) -> str:
     done = done_with(settings)["listed"]
     waiting = [file for file in listing.files if (file.name, file.claim) not in done]
     size = sum(file.claim.size or 0 for file in waiting)
-    return f"{len(waiting) + len(listing.bad_names):,} files, {words(size)} bytes"
+    return f"{count_of(len(waiting) + len(listing.bad_names), 'file')}, {count_of(size, 'byte')}"
 
 
 def in_work(settings: Settings, _: LoadLog) -> str:
@@ -103,7 +100,7 @@ def in_work(settings: Settings, _: LoadLog) -> str:
     except FileNotFoundError:
         names = []
     sizes = [size_of(settings.work_dir / name) or 0 for name in names]  # a night at work may clear one away
-    return f"{len(sizes):,} files, {words(sum(sizes))} bytes"
+    return f"{count_of(len(sizes), 'file')}, {count_of(sum(sizes), 'byte')}"
 
 
 def lock(settings: Settings, log: LoadLog) -> str:
@@ -113,7 +110,8 @@ def lock(settings: Settings, log: LoadLog) -> str:
     run_id, seconds = log["lock"]
     if run_id is None:
         return "held by a run that is not in the load log yet"
-    said = f"held by run {run_id} for {seconds / 60:,.0f} minutes"
+    began = settings.now() - timedelta(seconds=seconds)
+    said = f"held by run {run_id} for {count_of(round(seconds / 60), 'minute')}, since {began:%Y-%m-%d %H:%M}"
     if seconds > settings.lock_alert_hours * 3600:
         raise StageError(Status.LOCKED, said + ".", "does that run hang?")
     return said
@@ -127,7 +125,7 @@ def backup(settings: Settings, log: LoadLog) -> str:
     size = size_of(settings.backup_dir / name)
     if size is None:
         raise StageError(Status.DISK, f"{name} is not in {settings.backup_dir}.", "make verify-backups looks at all of them.")
-    return f"{name} of {when:%Y-%m-%d %H:%M}, {size:,} bytes"
+    return f"{name} of {when:%Y-%m-%d %H:%M}, {count_of(size, 'byte')}"
 
 
 def alert(settings: Settings, _: LoadLog) -> str:
@@ -145,7 +143,7 @@ def alert(settings: Settings, _: LoadLog) -> str:
 def database(_: Settings, log: LoadLog) -> str:
     """Tell the database's size and growth."""
     size, growth = log["database"]
-    return f"{size:,} bytes" + ("" if growth is None else f", {growth:+,} a night")
+    return count_of(size, "byte") + ("" if growth is None else f", {growth:+,} a night")
 
 
 LOOKS: dict[str, Callable[[Settings, LoadLog], str]] = {  # each gives what is good in a few words, or raises StageError
@@ -164,7 +162,8 @@ def main() -> int:
     """Print the table; return the first problem's status."""
     settings = every_setting.load(Settings)
     log = LoadLog(settings)
-    return inspect({name: partial(look, settings, log) for name, look in LOOKS.items()})
+    looks = {name: partial(look, settings, log) for name, look in LOOKS.items()}
+    return inspect(in_tryout(looks, {"next night", "on the server"}), f"Times are in {settings.timezone}.")
 
 
 if __name__ == "__main__":

@@ -29,9 +29,9 @@ def write(digest: Digest, alerts: Alerts, path: Path) -> None:
     gauge("lines", "Lines of the last run, loaded and rejected.", digest.lines_by_status, "status")
     unreached = dict.fromkeys(alerts.unreached, 1.0)
     gauge("channel_unreached", "1 for each channel that did not take the message of the last run.", unreached, "channel")
-    path.parent.mkdir(parents=True, exist_ok=True)
     before = os.umask(0o022)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_to_textfile(str(path), registry)
     finally:
         os.umask(before)

@@ -4,6 +4,7 @@ import argparse
 import gc
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from base import settings
 from base.run import RUN_ID, Run
 from base.settings import Kind, Settings
 from base.trouble import StageError, Status
-from runtime import logs
+from runtime import logs, terminal
 from runtime.lock import Hold, hold_locks
 
 INTERRUPTED = 130  # a shell's status for a command that Ctrl-C ended
@@ -56,11 +57,30 @@ def command_line() -> argparse.ArgumentParser:
     """Return the parser of a script's command line, without arguments yet; --help shows the script's docstring."""
     script = Path(sys.argv[0])
     name = f"python etl {script.stem.replace('_', '-')}" if script.parent.name == "commands" else script.name
-    return argparse.ArgumentParser(prog=name, description=sys.modules["__main__"].__doc__)
+    return Parser(prog=name, description=sys.modules["__main__"].__doc__)
+
+
+def some_text(typed: str) -> str:
+    """Return what somebody typed for an argument, or refuse nothing at all."""
+    if not typed:
+        raise argparse.ArgumentTypeError("it is empty")
+    return typed
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line; its complaints name what was typed: ``EMAIL=`` behind a target of make, else ``--email``."""
+
+    def error(self, message: str) -> NoReturn:
+        """Complain, and end with the status of a wrong setting."""
+        if "ETL_ASKED_BY" not in os.environ:
+            super().error(message)
+        typed = re.sub(r"--([a-z]+)", lambda found: f"{found[1].upper()}=", message.replace("arguments ", "variables "))
+        self.exit(Status.SETTINGS, f"make {self.prog.rpartition(' ')[2]}: {typed.removeprefix('argument ')}\n")
 
 
 def run_plain_command(name: str, main: Callable[[], int | None]) -> NoReturn:
     """Run a command as run_command does, but the command reads its command line and its settings itself."""
+    terminal.set_up()
     logs.to_stderr(name)
     os.environ["RETRY_SECONDS"] = "0"
     end_process(survive(main))

@@ -7,7 +7,7 @@ import pytest
 
 from kit.night import Night
 from kit.receivers import certificate, mail_sink, web_sink
-from kit.servers import execute
+from kit.servers import ROOT, execute
 
 SAME_ZONE = {"TZ": "America/Mexico_City"}
 
@@ -20,7 +20,7 @@ def test_a_good_installation(night: Night, crontab: None, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stdout
     assert "FAULT" not in done.stdout
     assert done.stdout.endswith("No problems.\n")
-    for found in ("2 0 * * * cd /srv/etl", "PostgreSQL 18", "0 reports waiting", "America/Mexico_City"):
+    for found in (f"2 0 * * * cd {ROOT}", "PostgreSQL 18", "0 reports waiting", "America/Mexico_City"):
         assert found in done.stdout
     assert (mail.received, slack.received, switch.received) == ([], [], [])  # nothing was sent
     assert list(night.source.iterdir()) == []

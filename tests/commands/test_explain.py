@@ -106,13 +106,13 @@ def test_nobody(past: Night, address: str) -> None:
         ("report_2.txt", 2, ["Line 2 is loaded.", "ana@example.com,,,,08/02/2013 18:30", "fecha_envio 2013-02-08T18:30:00"]),
         ("report_2.txt", 1, ["Line 1 is the header.", "email,jk,Badmail"]),
         ("report_2.txt", 4, ["Line 4 is blank: no record, and not counted."]),
-        ("report_2.txt", 5, ["Line 5 is rejected: date-invalid: date-invalid: fecha_envio", "ana@example.com,,,,31/02"]),
+        ("report_2.txt", 5, ["Line 5 is rejected: date-invalid: fecha_envio", "ana@example.com,,,,31/02"]),
         ("report_4.txt", 2, ["Line 2 has no fault, but the whole report is quarantined", "q@example.com"]),
         ("report_4.txt", 3, ["Line 3 is rejected: date-invalid"]),
         ("report_4.txt", 1, ["Line 1 stands for the whole report, which is quarantined: error-rate"]),
         ("report_5.txt", 1, ["Line 1 stands for the whole report, which is refused: layout-header", "not a report"]),
         ("report_5.txt", 2, ["Line 2 was not read: the whole report is refused", "second line"]),
-        ("report_1.txt", 2, ["loaded, 1 lines read Line 2 is loaded.", "duplicate, 0 lines read Line 2 was not"]),
+        ("report_1.txt", 2, ["loaded, 1 line read Line 2 is loaded.", "duplicate, 0 lines read Line 2 was not"]),
     ],
 )  # fmt: skip
 def test_a_line(past: Night, name: str, number: int, parts: list[str]) -> None:
@@ -131,7 +131,7 @@ def test_a_line_that_is_not_there(past: Night) -> None:
 def test_a_report_that_is_not_known(past: Night) -> None:
     for script, *rest in (("explain", "--line", "1"), ("history",)):
         done = past.run(script, "--file", "report_77.txt", *rest)
-        assert said(done) == "The load log does not know report_77.txt."
+        assert (done.returncode, said(done)) == (3, "The load log does not know report_77.txt.")
 
 
 def test_a_line_whose_zip_is_gone_or_damaged(past: Night) -> None:
@@ -167,7 +167,7 @@ def test_a_line_is_shown_as_it_came(night: Night) -> None:
 def test_through_make(past: Night) -> None:
     """Odd values reach the command unchanged. A variable EMAIL in the environment, as git uses it, does not."""
     asked = {"FILE": "report_'2;$(touch x)`.txt", "LINE": "2"}
-    given = [f"{name}={value.replace('$', '$$')}" for name, value in asked.items()]
+    given = [f"{name}={value}" for name, value in asked.items()]
     environment = past.environment(EMAIL="me@example.org", ENV_FILE="/dev/null") | {"PATH": os.environ["PATH"]}
     command = ["make", "-s", "explain", *given]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -1,5 +1,6 @@
 """Real servers for the tests: a Postgres and an OpenSSH."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -27,6 +28,25 @@ def need(command: str) -> str:
     if not found:
         pytest.skip(f"{command} is not installed")
     return found
+
+
+@contextmanager
+def crontab_of_tests(text: str) -> Iterator[None]:
+    """Give this user's crontab a text; the one before is put back. The tests of another checkout wait for their turn."""
+    need("crontab")
+    with Path(tempfile.gettempdir(), f"visitas-crontab-{os.getuid()}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        before = subprocess.run(["crontab", "-l"], capture_output=True, check=False)
+        if before.stdout.strip() and not os.environ.get("CI"):
+            pytest.skip("this user's crontab is in use")  # a test that is killed would not put it back
+        subprocess.run(["crontab", "-"], input=text.encode(), check=True)
+        try:
+            yield
+        finally:
+            if before.returncode == 0:
+                subprocess.run(["crontab", "-"], input=before.stdout, check=True)
+            else:
+                subprocess.run(["crontab", "-r"], check=False)
 
 
 class Postgres:

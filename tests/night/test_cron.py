@@ -1,6 +1,7 @@
 """A real cron daemon starts the night, once, in its bare environment."""
 
 import os
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kit.night import Night
-from kit.servers import ROOT, need
+from kit.servers import ROOT, crontab_of_tests, need
 
 pytestmark = pytest.mark.xdist_group("crontab")  # there is only one crontab
 
@@ -18,19 +19,13 @@ pytestmark = pytest.mark.xdist_group("crontab")  # there is only one crontab
 def crontab() -> Iterator[None]:
     """This user's crontab, which a cron daemon reads. Afterwards it is as it was."""
     need("crontab")
-    before = subprocess.run(["crontab", "-l"], capture_output=True, check=False)
-    if before.stdout.strip() and not os.environ.get("CI"):
-        pytest.skip("this user's crontab is in use")
     daemon = None
     if subprocess.run(["pgrep", "-x", "cron"], capture_output=True, check=False).returncode:
         if os.geteuid():
             pytest.skip("no cron daemon is running, and only root can start one")
         daemon = subprocess.Popen([need("cron"), "-f"])
-    yield
-    if before.returncode == 0:
-        subprocess.run(["crontab", "-"], input=before.stdout, check=True)
-    else:
-        subprocess.run(["crontab", "-r"], check=False)
+    with crontab_of_tests(""):
+        yield
     if daemon:
         daemon.terminate()
         daemon.wait(5)
@@ -51,8 +46,7 @@ def installed() -> str:
 
 def test_schedule_is_idempotent_and_shows_the_line(crontab: None) -> None:
     subprocess.run(["crontab", "-"], input=b"17 3 * * * true\n", check=True)
-    folder = subprocess.run(["bash", "-c", 'printf %q "$0"', str(ROOT)], capture_output=True, text=True, check=True).stdout
-    expected = f"2 0 * * * cd {folder} && bash etl/etl.sh &\n"
+    expected = f"2 0 * * * cd {shlex.quote(str(ROOT))} && bash etl/etl.sh &\n"
     for _ in range(2):
         assert expected in make("schedule")
     assert installed() == f"17 3 * * * true\n{expected}"

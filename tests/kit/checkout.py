@@ -1,0 +1,42 @@
+"""The project in another folder, as somebody has it who cloned it and installed its packages."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from kit.servers import ROOT
+
+LEFT_BEHIND = (".git", ".venv", ".local", ".env", ".hypothesis", "__pycache__", ".*_cache", "tests", "*.log*")
+
+
+class Checkout:
+    """A copy of the project, with the virtual environment of this one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_BEHIND))
+        (folder / "tests").mkdir()
+        shutil.copytree(ROOT / "tests" / "kit", folder / "tests" / "kit")
+        shutil.copy(ROOT / "tests" / "requirements.txt", folder / "tests")
+        (folder / ".venv").mkdir()
+        for name in ("bin", "lib", "pyvenv.cfg"):
+            (folder / ".venv" / name).symlink_to((ROOT / ".venv").resolve() / name)
+        for name in ("python", "etl", "postgres", "tests"):  # what make takes for installed
+            (folder / ".venv" / name).touch()
+        for path in (folder / "requirements.txt", *folder.glob("*/requirements.txt")):
+            os.utime(path, (0, 0))
+
+    def make(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run make here, in cron's bare environment and what is given; return how it ended, with what it printed."""
+        bare = {"HOME": str(self.folder.parent), "PATH": "/usr/bin:/bin"}
+        return subprocess.run(
+            ["make", *arguments],
+            cwd=self.folder,
+            env=bare | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
