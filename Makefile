@@ -9,6 +9,7 @@ SHELL := /bin/bash
 PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
+LAY_OUT := cp sftp-server/data-backup/report_*.txt sftp-server/data/
 INSTALL_POSTGRES := echo "Installing the embedded PostgreSQL ..."; $(PIP) -r sql/requirements.txt; touch .venv/postgres
 # Local nights see cron's bare environment, so that nothing of a real installation leaks into them.
 BARE := env -i $${HOME:+HOME="$$HOME"} PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
@@ -42,16 +43,17 @@ postgres-setup: .venv/etl ## Create or update the schema: in your database if on
 	$(PYTHON) etl migrate
 
 sftp-setup: .venv/etl ## Lay out the sample reports for the mock SFTP server
-	cp sftp-server/data-backup/report_*.txt sftp-server/data/
+	$(LAY_OUT)
 	echo "$$(ls sftp-server/data/report_*.txt | wc -l) reports are in sftp-server/data/. To serve them: $(PYTHON) sftp-server/sftp-mock.py"
 
-testing: .venv/etl .venv/postgres sftp-setup ## Run a real night here: embedded PostgreSQL, mock SFTP server, sample reports
+testing: .venv/etl .venv/postgres ## Run a real night here: embedded PostgreSQL, mock SFTP server, sample reports
 	umask 077; mkdir -p .local
 	[ -O .local ] || { echo "The folder .local belongs to another user: a night here would take the database away from that user." >&2; exit 2; }
 	exec 9> .local/testing.lock
 	flock -n 9 || { echo "Another make testing is at work in this folder. Wait for its end, then try again." >&2; exit 11; }
 	trap 'echo "Interrupted. The next run goes on from here." >&2; exit 130' INT
-	url=$$($(PYTHON) sql/local-postgres.py start 9>&-)
+	$(LAY_OUT)
+	url=$$(trap '' INT; $(PYTHON) sql/local-postgres.py start 9>&-) # Ctrl-C counts when this second is over
 	ENV_FILE=/dev/null DATABASE_URL=$$url $(PYTHON) etl migrate
 	$(PYTHON) sftp-server/sftp-mock.py --port 0 > .local/sftp_mock.out 9>&- & mock=$$!
 	trap 'kill $$mock 2> /dev/null || true' EXIT

@@ -24,7 +24,7 @@ def first_sentences() -> dict[str, str]:
 
 def main() -> None:
     """Run the command that is named; end with status 2 if there is none of that name."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # Ctrl-C while modules are read: no traceback
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # Ctrl-C while a command's modules are read: no traceback
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     sentences = first_sentences()
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"

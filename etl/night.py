@@ -9,12 +9,14 @@ import subprocess
 import threading
 from contextlib import suppress
 from functools import partial
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING
 
 from base.run import RUN_ID, Run
 from base.settings import ROOT, Settings
 from runtime.script import run_script
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr  # Ctrl-C is no traceback once base is imported: nothing slow comes before it
 
 log = logging.getLogger("etl.run")
 
@@ -33,7 +35,7 @@ def main(settings: Settings, run: Run) -> int:
                 return 128 - status if status < 0 else status
 
 
-def ping_start(url: SecretStr, run: Run) -> None:
+def ping_start(url: "SecretStr", run: Run) -> None:
     """Tell the dead-man's switch that the run begins; if that fails, log a warning."""
     from notices import channels  # noqa: PLC0415 - slow to import: only for a night that pings
 

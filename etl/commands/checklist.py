@@ -33,7 +33,8 @@ def inspect(looks: Mapping[str, Look], closing: str = "") -> int:
             problems.append(Status.DISK if isinstance(error, OSError) else Status.BUG)
     screen = console()
     show(screen, made)
-    screen.print(" ".join([closing, f"{count_of(len(problems), 'problem')}." if problems else "No problems."]).strip())
+    tryout = "This is a try-out, made by make testing." if is_tryout() else ""
+    screen.print(" ".join([tryout, closing, f"{count_of(len(problems), 'problem')}." if problems else "No problems."]).strip())
     return problems[0] if problems else Status.DONE
 
 

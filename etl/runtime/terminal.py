@@ -2,7 +2,6 @@
 
 import io
 import os
-import signal
 import sys
 
 
@@ -15,8 +14,6 @@ def set_up() -> None:
         is_line = sys.stdout.line_buffering
         encoding = "ascii" if is_plain_c() else sys.stdout.encoding
         sys.stdout = Patient(sys.stdout.detach(), encoding, "backslashreplace", line_buffering=is_line)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # etl/__main__.py: until now there was nothing to clean up
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def is_plain_c() -> bool:

@@ -29,14 +29,20 @@ class Checkout:
 
     def make(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run make here, in cron's bare environment and what is given; return how it ended, with what it printed."""
-        bare = {"HOME": str(self.folder.parent), "PATH": "/usr/bin:/bin"}
-        return subprocess.run(
+        with self.begin(*arguments, **environment) as process:
+            said, complained = process.communicate(timeout=300)
+            return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
+
+    def begin(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Begin to run make here, in a group of processes of its own, as a terminal would; what is empty is not set."""
+        given = {"HOME": str(self.folder.parent), "PATH": "/usr/bin:/bin"} | environment
+        return subprocess.Popen(
             ["make", *arguments],
             cwd=self.folder,
-            env=bare | environment,
+            env={name: value for name, value in given.items() if value},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
-            check=False,
+            process_group=0,
         )

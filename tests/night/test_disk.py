@@ -11,7 +11,7 @@ import pytest
 from kit.night import Night
 from kit.samples import line, report
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+pytestmark = pytest.mark.root("mount a small disk")
 LINES = 30_000  # 2.2 MB; in a zip a fifth of that
 SMALL = "128k"
 

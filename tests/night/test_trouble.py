@@ -91,7 +91,7 @@ def test_a_remote_name_that_is_not_utf8(loaded_night: Night, name: bytes) -> Non
     assert loaded_night.statuses() == [("report_1.txt", "loaded")]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be kept from its own files, by an attribute")
+@pytest.mark.root("give a folder the attribute that keeps every user, root too, from deleting in it")
 def test_a_file_that_cannot_be_deleted_holds_up_no_other(loaded_night: Night) -> None:
     stuck = loaded_night.source / "report_1.txt"
     loaded_night.deliver("report_2.txt", report(line("bea@example.com")))
@@ -155,7 +155,7 @@ def test_work_directory_is_a_link(loaded_night: Night, tmp_path: Path) -> None:
     nothing_lost(loaded_night)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.root("give a folder away")
 def test_work_directory_of_another_user(loaded_night: Night) -> None:
     loaded_night.work.mkdir()
     os.chown(loaded_night.work, 12345, 12345)

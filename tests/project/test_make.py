@@ -1,5 +1,8 @@
 """What people type: make's targets take values as they are typed, agree with the program, and harm no installation."""
 
+import os
+import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,3 +107,45 @@ def test_a_dry_run_does_nothing(checkout: Checkout, target: str) -> None:
     done = checkout.make("-n", target)
     assert done.returncode == 0, done.stderr
     assert {path: path.lstat().st_mtime_ns for path in checkout.folder.rglob("*") if "__pycache__" not in str(path)} == before
+
+
+@pytest.fixture
+def tryout(tmp_path: Path) -> Iterator[Checkout]:
+    """A folder in which somebody tries a night; without HOME."""
+    checkout = Checkout(tmp_path / "try out")
+    yield checkout
+    checkout.make("postgres-stop")
+
+
+def test_a_try_out(tryout: Checkout) -> None:
+    """It knows that it is one: no server, no cron line and no clock are missing there."""
+    bare = {"HOME": ""}
+    done = tryout.make("testing", **bare)
+    assert done.returncode == 0, done.stderr
+    assert " 4 files " in done.stdout
+    for target in ("status", "check"):
+        done = tryout.make(target, **bare)
+        assert done.returncode == 0, done.stdout
+        assert "This is a try-out, made by make testing." in done.stdout
+    done = tryout.make("report", "MONTH=2013-01", **bare)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"No night ran in 2013-01\. The newest month with one is (\d{4}-\d\d): make report MONTH=\1\n", done.stdout)
+    assert "nothing needs a person" not in done.stdout
+
+
+def test_two_try_outs_at_once_and_one_that_is_interrupted(tryout: Checkout) -> None:
+    tryout.make("testing")
+    with tryout.begin("testing") as first:
+        assert first.stdout
+        said = [next(line for line in first.stdout if line.startswith("Running"))]
+        second = tryout.make("testing")
+        assert second.returncode == 2
+        assert second.stdout == ""
+        assert second.stderr.startswith("Another make testing is at work in this folder.")
+        os.killpg(first.pid, signal.SIGINT)
+        said += first.stdout
+        assert first.stderr
+        complained = first.stderr.read()
+    assert "Interrupted. The next run goes on from here." in complained
+    assert "Run 2" not in "".join(said)  # the summary is that of the run before
+    assert tryout.make("testing").returncode == 0

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import resource
 import shutil
 import signal
 import threading
@@ -177,13 +176,27 @@ def test_a_file_that_is_left_half_read(night: Night, remote: Remote) -> None:
         remote.list()
 
 
-def test_a_server_that_has_few_files_open(night: Night, remote: Remote, openssh: OpenSSH) -> None:
+@pytest.fixture
+def narrow(night: Night, tmp_path: Path) -> Iterator[Remote]:
+    """A server that may have few files open."""
+    (folder := tmp_path / "ssh").mkdir()
+    server = OpenSSH(folder)
+    program = folder / "narrow"
+    program.write_text("#!/bin/sh\nulimit -n 8\nexec /usr/lib/openssh/sftp-server\n")
+    program.chmod(0o755)
+    config = folder / "sshd_config"
+    config.write_text(config.read_text().replace("internal-sftp", str(program)))
+    server.start()
+    remote = Remote(Settings(**{name.lower(): value for name, value in (night.settings | server.settings()).items()}))
+    yield remote
+    remote.close()
+    server.stop()
+
+
+def test_a_server_that_has_few_files_open(night: Night, narrow: Remote) -> None:
     for number in range(10):
         night.deliver(f"report_{number}.txt", b"%d" % number)
-    sources = listed(remote)
-    server = sftp_server(openssh)
-    room = len(list(Path(f"/proc/{server}/fd").iterdir())) + 3
-    resource.prlimit(server, resource.RLIMIT_NOFILE, (room, room))
+    remote, sources = narrow, listed(narrow)
     first = pulled(remote, sources)
     assert 0 < len(first) < 10
     assert all(blocks[-1] == b"" for blocks in first.values())

@@ -127,6 +127,7 @@ def needs(month: Monthly) -> list[str]:
     refused, quarantined = month.total(Fate.REFUSED), month.total(Fate.QUARANTINED)
     open_gaps = [gap.name for gap in month.gaps if not gap.came_later]
     found = {
+        "no night ran": not month.total("nights") and not month.without_night,
         f"nights that failed: {month.total('failed')}": month.failed,
         f"days without a night in the load log: {len(month.without_night)}": month.without_night,
         f"files refused: {refused}, quarantined: {quarantined}": refused or quarantined,
