@@ -55,7 +55,8 @@ testing: .venv/etl .venv/postgres ## Run a real night here: embedded PostgreSQL,
 	$(LAY_OUT)
 	url=$$(trap '' INT; $(PYTHON) sql/local-postgres.py start 9>&-) # Ctrl-C counts when this second is over
 	ENV_FILE=/dev/null DATABASE_URL=$$url $(PYTHON) etl migrate
-	$(PYTHON) sftp-server/sftp-mock.py --port 0 > .local/sftp_mock.out 9>&- & mock=$$!
+	: > .local/sftp_mock.out # or the port of the run before might be read
+	$(PYTHON) sftp-server/sftp-mock.py --port 0 >> .local/sftp_mock.out 9>&- & mock=$$!
 	trap 'kill $$mock 2> /dev/null || true' EXIT
 	until grep -qs Serving .local/sftp_mock.out; do kill -0 $$mock; sleep 0.1; done
 	port=$$(sed -nE 's|.*sftp://127.0.0.1:([0-9]+)/.*|\1|p' .local/sftp_mock.out)

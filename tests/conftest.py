@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,8 @@ def bare_environment() -> None:
         if name.startswith(("PG", "ETL_")) or is_misspelt(name) or name in KNOWN:
             del os.environ[name]
     os.environ["ENV_FILE"] = "/dev/null"
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background; what the tests start must hear of Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from datetime import datetime, tzinfo
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
 from typing import TextIO
@@ -40,7 +41,7 @@ def to_file(settings: Settings, script: str, run_id: str, kind: "type[LogFile] |
     handler = (kind or LogFile)(
         settings.log_dir / f"{script}.log", "midnight", backupCount=settings.log_keep_days, encoding="utf-8"
     )
-    plain = MaskingFormatter(f"%(asctime)s %(levelname)s {run_id} %(name)s %(message)s")
+    plain = MaskingFormatter(f"%(asctime)s %(levelname)s {run_id} %(name)s %(message)s", settings.now().tzinfo)
     handler.setFormatter(JsonFormatter(script, run_id) if settings.log_format == "json" else plain)
     logging.getLogger("etl").addHandler(handler)
 
@@ -51,7 +52,16 @@ def note_printed(kind: type[BaseException]) -> None:
 
 
 class MaskingFormatter(logging.Formatter):
-    """Lines for people, with every mailbox masked."""
+    """Lines for people, with every mailbox masked; a time has its distance from UTC."""
+
+    def __init__(self, form: str, zone: tzinfo | None = None) -> None:
+        super().__init__(form)
+        self._zone = zone
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        """Return e.g. ``2026-11-22 00:02:03,123 -0600``."""
+        when = datetime.fromtimestamp(record.created, self._zone)
+        return f"{when:%Y-%m-%d %H:%M:%S},{int(record.msecs):03} {when:%z}"
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the masked line."""

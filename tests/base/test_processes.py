@@ -19,7 +19,7 @@ from base.processes import share_out
 from base.trouble import StageError, Status
 from kit.night import Night
 from kit.samples import line, report
-from kit.servers import ETL, need, wait_for
+from kit.servers import ETL, PATIENCE, need, wait_for
 
 pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one processor nothing is forked")
 REPORTS = 4
@@ -81,7 +81,7 @@ from base.processes import share_out
 def work(number):
     if number == 0:
         raise ValueError
-    time.sleep(0.2)
+    time.sleep(1)
     os.kill(os.getpid(), signal.SIGKILL)
 
 list(share_out(work, range(int(sys.argv[1]), 12)))
@@ -90,7 +90,7 @@ list(share_out(work, range(int(sys.argv[1]), 12)))
 
 @pytest.mark.parametrize(("first", "ends"), [(0, 1), (1, -signal.SIGKILL)])  # with an exception before the kill, and without
 def test_the_kill_of_one_process_kills_all(first: int, ends: int) -> None:
-    done = subprocess.run([sys.executable, "-c", DYING, str(first)], cwd=ETL, timeout=30, capture_output=True, check=False)
+    done = subprocess.run([sys.executable, "-c", DYING, str(first)], cwd=ETL, timeout=PATIENCE, capture_output=True, check=False)
     assert done.returncode == ends
 
 
@@ -100,7 +100,7 @@ def test_ctrl_c_finds_every_process_prepared() -> None:
         "import os, signal; from base.processes import share_out;"
         " os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGINT)); list(share_out(abs, range(8)))"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ETL, timeout=30, capture_output=True, check=False)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ETL, timeout=PATIENCE, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (-signal.SIGKILL, b"")
 
 
@@ -112,7 +112,7 @@ def test_without_more_processes_this_one_does_the_work() -> None:
     )
     refuse = [need("strace"), "-f", "-qq", "-e", "trace=clone", "-e", "inject=clone:error=EAGAIN:when=2"]
     done = subprocess.run(
-        [*refuse, sys.executable, "-c", script], cwd=ETL, timeout=30, capture_output=True, text=True, check=False
+        [*refuse, sys.executable, "-c", script], cwd=ETL, timeout=PATIENCE, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "True\n")
     assert "INJECTED" in done.stderr
@@ -142,7 +142,7 @@ def test_a_killed_transform_leaves_nobody_who_holds_the_lock(night: Night) -> No
     with at_work(night) as (transform, processes):
         transform.kill()
         assert transform.wait() == -signal.SIGKILL
-        gone, alive = psutil.wait_procs(processes, timeout=10)
+        gone, alive = psutil.wait_procs(processes, timeout=PATIENCE)
     assert (len(gone), alive) == (PROCESSES, [])
     heals(night)
 
@@ -150,18 +150,18 @@ def test_a_killed_transform_leaves_nobody_who_holds_the_lock(night: Night) -> No
 def test_the_kill_of_a_process_ends_transform_like_a_kill(night: Night) -> None:
     with at_work(night) as (transform, processes):
         processes[0].kill()
-        _, said = transform.communicate(timeout=30)
+        _, said = transform.communicate(timeout=PATIENCE)
     assert (transform.returncode, said) == (-signal.SIGKILL, "")
-    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
     heals(night)
 
 
 def test_ctrl_c_reaches_all_and_one_reports_it(night: Night) -> None:
     with at_work(night) as (transform, processes):
         os.killpg(transform.pid, signal.SIGINT)
-        _, said = transform.communicate(timeout=30)
+        _, said = transform.communicate(timeout=PATIENCE)
     assert (transform.returncode, said) == (130, "transform: interrupted; the next run goes on from here.\n")
-    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
     heals(night)
 
 
@@ -171,7 +171,8 @@ def test_the_bar_shows_what_all_have_done(night: Night) -> None:
     assert night.run("extract.py").returncode == 0
     shown, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 100))
-    subprocess.run([sys.executable, str(ETL / "transform.py")], env=night.environment(), stderr=terminal, check=True, timeout=60)
+    command = [sys.executable, str(ETL / "transform.py")]
+    subprocess.run(command, env=night.environment(), stderr=terminal, check=True, timeout=PATIENCE)
     percents = [int(found) for found in re.findall(rb"transform: +(\d+)%", os.read(shown, 1 << 16))]
     os.close(terminal)
     os.close(shown)

@@ -13,7 +13,7 @@ import pytest
 from base.threads import in_threads
 from kit.night import Night
 from kit.samples import line, report
-from kit.servers import ETL
+from kit.servers import ETL, PATIENCE
 
 
 def test_items_are_begun_in_order_and_a_connection_has_one_at_a_time() -> None:
@@ -37,7 +37,7 @@ def test_the_first_trouble_is_raised_and_leaves_the_rest() -> None:
 
     def work(connection: str, item: int) -> None:
         begun.append(item)
-        time.sleep(0.02)
+        time.sleep(0.1)
         if item == 3:
             raise ValueError(item)
 
@@ -51,7 +51,7 @@ def test_a_failure_in_every_thread_begins_nothing_new() -> None:
 
     def work(connection: str, item: int) -> None:
         begun.append(item)
-        both.wait(30)
+        both.wait(PATIENCE)
         raise ValueError(item)
 
     with pytest.raises(ValueError, match=r"0|1"):
@@ -74,7 +74,7 @@ def test_progress_on_a_terminal_only(night: Night) -> None:
         termios.tcsetwinsize(terminal, (24, 100))
         os.set_blocking(shown, False)
         command = [sys.executable, str(ETL / f"{stage}.py")]
-        subprocess.run(command, env=night.environment(), stderr=terminal, check=True, timeout=60)
+        subprocess.run(command, env=night.environment(), stderr=terminal, check=True, timeout=PATIENCE)
         bar = os.read(shown, 1 << 16).decode()
         os.close(terminal)
         os.close(shown)

@@ -1,12 +1,15 @@
 """make check: good on a good installation; a hint for each problem on a broken installation."""
 
+import socket
+import threading
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
 
 from kit.night import Night
 from kit.receivers import certificate, mail_sink, web_sink
-from kit.servers import ROOT, execute
+from kit.servers import PATIENCE, ROOT, execute
 
 SAME_ZONE = {"TZ": "America/Mexico_City"}
 
@@ -72,3 +75,36 @@ def test_a_database_without_schema_or_rights(night: Night) -> None:
     assert "the schema lacks 0003_file_ids" in " ".join(night.run("check", **SAME_ZONE).stdout.split())
     execute(url, "drop table _yoyo_migration")
     assert "run make postgres-setup" in " ".join(night.run("check", **SAME_ZONE).stdout.split())
+
+
+def test_by_way_of_a_proxy(night: Night) -> None:
+    """Whose host alone is reached; it is asked for the other's in a tunnel."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        asked: list[bytes] = []
+
+        def refuse_tunnels() -> None:
+            for _ in range(2):
+                with listener.accept()[0] as peer:
+                    asked.append(peer.recv(1 << 12))
+                    peer.sendall(b"HTTP/1.1 403 not that way\r\n\r\n")
+
+        (proxy := threading.Thread(target=refuse_tunnels, daemon=True)).start()
+        urls = {
+            "SLACK_WEBHOOK_URL": "https://hooks.example.invalid/SECRET",
+            "HEALTHCHECK_URL": "https://hc.example.invalid/SECRET",
+        }
+        way = f"http://user:pass%20word@127.0.0.1:{listener.getsockname()[1]}"
+        done = night.run("check", HTTPS_PROXY=way, **urls, **SAME_ZONE)
+        proxy.join(PATIENCE)
+    assert sorted(request.split()[1] for request in asked) == [b"hc.example.invalid:443", b"hooks.example.invalid:443"]
+    assert all(b64encode(b"user:pass word") in request for request in asked)
+    assert "not that way" in done.stdout
+    assert "SECRET" not in done.stdout
+    assert "pass" not in done.stdout
+
+
+def test_one_cause_is_told_once(night: Night) -> None:
+    done = night.run("check", SFTP_HOST="", MAIL_TO="nobody", MAIL_FROM="etl@example.org", SMTP_HOST="127.0.0.1", **SAME_ZONE)
+    rows = [row for row in done.stdout.splitlines() if "FAULT" in row and "crontab" not in row]
+    assert len(rows) == 1
+    assert done.stdout.count("not looked at: see settings") == 2

@@ -13,7 +13,7 @@ import pytest
 from kit.forty_nights import FIRST, NIGHTS, Forty
 from kit.night import Night
 from kit.receivers import mail_sink
-from kit.servers import OpenSSH, Postgres, need
+from kit.servers import PATIENCE, OpenSSH, Postgres, need
 
 pytestmark = pytest.mark.xdist_group("forty")  # the tests share one history
 
@@ -160,7 +160,7 @@ def hosts(chromium: str, page: Path) -> set[str]:
     """Return the hosts that a page sends requests to; the browser's own requests do not count. The page must show no error."""
     log = page.with_suffix(".net")
     command = [chromium, *browser(page.parent), f"--log-net-log={log}", "--enable-logging=stderr", "--dump-dom", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert ":CONSOLE" not in done.stderr or "127.0.0.1:9" in done.stderr
     return set(re.findall(r'"initiator":"(?!not an origin).*?"url":"https?://([^/"]+)', log.read_text()))
 
@@ -188,7 +188,7 @@ def test_in_a_browser(forty: Forty, tmp_path: Path, width: int) -> None:
     (tmp_path / "measured.html").write_text(measured)
     window_size = f"--window-size={width},900"
     command = [need("chromium"), *browser(tmp_path), window_size, "--dump-dom", (tmp_path / "measured.html").as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
     title = re.search(r"<title>([\d ]+)</title>", shown)
     assert title
     content, window, *heights = map(int, title[1].split())
@@ -204,7 +204,7 @@ def test_policy_keeps_every_request_in(forty: Forty, tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(page.replace("</body>", '<img src="http://127.0.0.1:9/x"></body>'))
     options = [*browser(tmp_path), "--enable-logging=stderr", "--dump-dom"]
     command = [need("chromium"), *options, (tmp_path / "page.html").as_uri()]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stderr
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE).stderr
     assert "violates the following Content Security Policy" in said
 
 

@@ -17,7 +17,7 @@ from rich.cells import cell_len
 
 from kit.night import Night
 from kit.samples import line, report
-from kit.servers import ETL, OpenSSH, Postgres
+from kit.servers import ETL, PATIENCE, OpenSSH, Postgres
 
 COMMANDS = [
     ("status",),
@@ -124,13 +124,13 @@ def test_a_terminal_without_a_size(seen: Night) -> None:
         done = subprocess.Popen([sys.executable, str(ETL), "history"], env=seen.environment(TERM="dumb"), stdout=theirs)
         os.close(theirs)
         text = b""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             try:
                 text += os.read(ours, 1 << 16)
             except OSError:  # the other side is closed
                 break
-        assert done.wait(60) == 0
+        assert done.wait(PATIENCE) == 0
         os.close(ours)
         rows = text.decode().splitlines()
         assert rows
@@ -146,7 +146,7 @@ def test_interrupted_while_it_starts(seen: Night) -> None:
         )
         time.sleep(wait)
         process.send_signal(2)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE)
         assert "Traceback" not in said or wait == 0.0  # Python itself has not started
 
 

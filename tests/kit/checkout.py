@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from kit.servers import ROOT
+from kit.servers import PATIENCE, ROOT
 
 LEFT_BEHIND = (".git", ".venv", ".local", ".env", ".hypothesis", "__pycache__", ".*_cache", "tests", "*.log*")
 
@@ -30,7 +30,7 @@ class Checkout:
     def make(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run make here, in cron's bare environment and what is given; return how it ended, with what it printed."""
         with self.begin(*arguments, **environment) as process:
-            said, complained = process.communicate(timeout=300)
+            said, complained = process.communicate(timeout=2 * PATIENCE)
             return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
 
     def begin(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kit.servers import ETL, execute
+from kit.servers import ETL, PATIENCE, execute
 
 
 class Night:
@@ -43,7 +43,7 @@ class Night:
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=2 * PATIENCE,
             check=False,
         )
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from kit.servers import free_port, need
+from kit.servers import PATIENCE, free_port, need
 
 
 class MailSink:
@@ -78,7 +78,7 @@ def mail_sink(tls: Path | None = None, login: tuple[str, str] | None = None) -> 
         "MAIL_FROM": "etl@example.org",
         "MAIL_TO": "ops@example.org",
     }
-    settings |= {"SSL_CERT_FILE": str(tls)} if tls else {}
+    settings |= {"SMTP_CA_FILE": str(tls)} if tls else {}
     settings |= {"SMTP_USER": login[0], "SMTP_PASSWORD": login[1]} if login else {}
     try:
         yield sink, settings
@@ -133,7 +133,7 @@ class WebSink:
 
     def wait_for(self, count: int) -> None:
         """Wait until ``count`` requests have come."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while len(self.received) < count and time.monotonic() < deadline:
             time.sleep(0.02)
         assert len(self.received) >= count

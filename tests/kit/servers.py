@@ -20,6 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 ETL = ROOT / "etl"
 TEMPLATE = "visitas_template"
+PATIENCE = 300  # seconds for what takes a few: the machine may be ten times slower, and may do twenty things at once
 
 
 def need(command: str) -> str:
@@ -78,7 +79,7 @@ class Postgres:
 
     def start(self) -> str:
         """Start the server and return the address of its database postgres. After a kill, wait until its orphans are gone."""
-        for _ in range(20):
+        for _ in range(100):
             with suppress(subprocess.CalledProcessError):
                 return self._tool("start").strip()
             time.sleep(0.5)
@@ -113,7 +114,7 @@ def execute(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
 
 def wait_for(condition: Callable[[], object]) -> None:
     """Wait until the condition holds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -149,7 +150,7 @@ class OpenSSH:
     def start(self) -> None:
         command = [self.sshd, "-D", "-f", str(self.folder / "sshd_config"), "-E", str(self.folder / "sshd.log")]
         self.process = subprocess.Popen(command)
-        for _ in range(100):
+        for _ in range(PATIENCE * 20):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
@@ -159,7 +160,7 @@ class OpenSSH:
     def stop(self) -> None:
         assert self.process
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
     def settings(self) -> dict[str, str]:
         """Return the settings of a client that this server lets in."""

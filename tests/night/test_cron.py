@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kit.night import Night
-from kit.servers import ROOT, crontab_of_tests, need
+from kit.servers import PATIENCE, ROOT, crontab_of_tests, need
 
 pytestmark = pytest.mark.xdist_group("crontab")  # there is only one crontab
 
@@ -28,7 +28,7 @@ def crontab() -> Iterator[None]:
         yield
     if daemon:
         daemon.terminate()
-        daemon.wait(5)
+        daemon.wait(PATIENCE)
 
 
 def test_all_tests_of_the_crontab_are_in_one_process(request: pytest.FixtureRequest) -> None:
@@ -65,7 +65,7 @@ def test_cron_starts_the_night_once(crontab: None, night: Night, real: Path) -> 
     tab = f"ENV_FILE={night.folder}/env\n* * * * * {command}\n"
     time.sleep(1.1)  # cron sees two changes in one second as one, and may have read the first already
     subprocess.run(["crontab", "-"], input=tab.encode(), check=True)
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 60 + PATIENCE
     while not night.sql("select 1 from load_run where status = 'done'"):
         assert time.monotonic() < deadline, (night.logs / "etl.log").read_text() if night.logs.exists() else "no run"
         time.sleep(0.5)

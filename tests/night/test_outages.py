@@ -16,7 +16,7 @@ from base import time_limit, trouble, waiting
 from base.settings import Settings
 from kit.night import Night
 from kit.samples import line, report
-from kit.servers import ETL, OpenSSH, Postgres, wait_for
+from kit.servers import ETL, PATIENCE, OpenSSH, Postgres, wait_for
 from postgres import database
 from sftp import client, server, ssh
 from sftp.server import Changed, Listed, Remote
@@ -40,7 +40,7 @@ def running(night: Night, **changed: str) -> Iterator[subprocess.Popen[str]]:
     command = ["bash", str(ETL / "etl.sh")]
     with subprocess.Popen(command, env=night.environment(**changed), stderr=subprocess.PIPE, text=True) as run:
         yield run
-        said = run.communicate(timeout=60)[1]
+        said = run.communicate(timeout=PATIENCE)[1]
         assert (run.returncode, said) == (0, "")
 
 
@@ -67,7 +67,7 @@ def deliver(night: Night) -> None:
 
 
 def test_postgres_killed_in_mid_copy(own_postgres: Postgres, openssh: OpenSSH, tmp_path: Path) -> None:
-    night = Night(tmp_path, openssh.settings() | {"DATABASE_URL": own_postgres.create("killed"), "RETRY_SECONDS": "60"})
+    night = Night(tmp_path, openssh.settings() | {"DATABASE_URL": own_postgres.create("killed"), "RETRY_SECONDS": "300"})
     deliver(night)
     slow_copy(night)
     with running(night):
@@ -82,7 +82,7 @@ def test_postgres_killed_in_mid_copy(own_postgres: Postgres, openssh: OpenSSH, t
 def test_backend_terminated_in_mid_transaction(night: Night) -> None:
     deliver(night)
     slow_copy(night)
-    with running(night, RETRY_SECONDS="60"):
+    with running(night, RETRY_SECONDS="300"):
         wait_for(lambda: in_copy(night))
         night.sql("select pg_terminate_backend(pid) from pg_stat_progress_copy")
     loaded_once(night)
@@ -97,7 +97,7 @@ def test_a_lock_that_is_held_too_long(night: Night, monkeypatch: pytest.MonkeyPa
     holder.start()
     wait_for(lambda: night.sql("select 1 from pg_locks where relation = 'visitor'::regclass and mode = 'AccessExclusiveLock'"))
     assert night.run().returncode == 0
-    holder.join(10)
+    holder.join(PATIENCE)
     assert not holder.is_alive()
     loaded_once(night)
 
@@ -119,7 +119,7 @@ def kill(processes: list[int]) -> None:
 @pytest.fixture
 def transfer(own_openssh: OpenSSH, database: str, tmp_path: Path) -> Night:
     """A night with a file that takes long to pull. The file is refused, so that nothing else takes long."""
-    night = Night(tmp_path, own_openssh.settings() | {"DATABASE_URL": database, "RETRY_SECONDS": "60"})
+    night = Night(tmp_path, own_openssh.settings() | {"DATABASE_URL": database, "RETRY_SECONDS": "300"})
     with night.deliver("report_1.txt", b"").open("wb") as file:
         file.truncate(BIG)
     return night
@@ -137,7 +137,7 @@ def pulling(night: Night) -> Iterator[None]:
     with subprocess.Popen(command, env=night.environment(), stderr=subprocess.PIPE, text=True) as run:
         wait_for(lambda: in_transfer(night))
         yield
-        said = run.communicate(timeout=60)[1]
+        said = run.communicate(timeout=PATIENCE)[1]
         assert (run.returncode, said) == (0, "")
     assert (night.work / "report_1.txt").stat().st_size == BIG
     assert night.left_in_work() == ["report_1.txt"]
@@ -170,16 +170,16 @@ def test_a_server_that_accepts_and_says_nothing(night: Night, monkeypatch: pytes
         started = time.monotonic()
         with pytest.raises(waiting.Outage, match="does not answer"):
             Remote(settings(night)).list()
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 60
 
 
 def test_a_server_that_stops_in_mid_file(transfer: Night, own_openssh: OpenSSH, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "TIMEOUT", 1)
     assert own_openssh.process
     server = Remote(settings(transfer))
     ((source,), _) = server.list()
     blocks = server.read([source])
     next(blocks)
+    monkeypatch.setattr(client, "TIMEOUT", 1)
     stopped = children(own_openssh.process.pid)
     for child in stopped:
         os.kill(child, signal.SIGSTOP)
@@ -190,10 +190,10 @@ def test_a_server_that_stops_in_mid_file(transfer: Night, own_openssh: OpenSSH, 
 
 
 def test_a_transfer_that_trickles_is_cut(transfer: Night, own_openssh: OpenSSH, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "TIMEOUT", 0.5)
-    monkeypatch.setattr(server, "SLOWEST", BIG * 10)
     remote = Remote(settings(transfer))
     ((source,), _) = remote.list()
+    monkeypatch.setattr(server, "TIMEOUT", 0.5)
+    monkeypatch.setattr(server, "SLOWEST", BIG * 10)
     with pytest.raises(waiting.Outage):
         for _ in remote.read([source]):
             time.sleep(0.2)
@@ -237,7 +237,7 @@ def test_a_postgres_that_lets_us_in_and_says_nothing(night: Night, monkeypatch: 
         )
         with pytest.raises(waiting.Outage, match="does not answer"), database.Database(settings(night)).transaction():
             pass
-        pooler.join(10)
+        pooler.join(PATIENCE)
         assert not pooler.is_alive()  # it has seen our connection close
 
 
@@ -247,12 +247,12 @@ def message(kind: bytes, content: bytes) -> bytes:
 
 
 def test_a_postgres_that_hangs_is_cut_off(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "TRANSACTION_LIMIT", 1)
     link = database.Database(settings(night))
     with link.transaction() as cursor:
         cursor.execute("select pg_backend_pid()")
         (backend,) = cursor.fetchone()
-    thawed = threading.Timer(5, os.kill, (backend, signal.SIGCONT))
+    monkeypatch.setattr(database, "TRANSACTION_LIMIT", 1)
+    thawed = threading.Timer(60, os.kill, (backend, signal.SIGCONT))
     os.kill(backend, signal.SIGSTOP)
     thawed.start()
     with pytest.raises(waiting.Outage), link.transaction() as cursor:
@@ -282,7 +282,7 @@ def test_back_off_ends_and_lasting_trouble_is_not_retried() -> None:
     with pytest.raises(waiting.Outage):
         waiting.retrying(3)(fail, waiting.Outage(12, "gone.", "wait."))
     assert len(tries) > 1
-    assert tries[-1] - tries[0] < 6  # no pause begins that would end after the limit
+    assert tries[-1] - tries[0] < 30  # no pause begins that would end after the limit
     tries.clear()
     with pytest.raises(trouble.StageError):
         waiting.retrying(3)(fail, trouble.StageError(12, "no.", "never."))
@@ -295,13 +295,13 @@ def test_an_outage_longer_than_that(night: Night, openssh: OpenSSH) -> None:
     url = night.settings["DATABASE_URL"]
     started = time.monotonic()
     done = night.run(DATABASE_URL="postgresql://127.0.0.1:1/visitas", RETRY_SECONDS="2")
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < PATIENCE
     assert done.returncode == 12
     assert "load: Postgres does not answer" in done.stderr
     assert night.left_in_work() == [
         "report_1.txt",
-        "staged/report_1.txt.manifest.json",
         "staged/report_1.txt.statistics.csv",
+        "staged/report_1.txt.verdict.json",
     ]
     done = night.run(DATABASE_URL=url, SFTP_PORT="1")  # now the SFTP server is gone
     assert done.returncode == 10

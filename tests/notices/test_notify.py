@@ -22,7 +22,7 @@ import pytest
 from kit.night import Night
 from kit.receivers import MailSink, WebSink, certificate, mail_sink, web_sink
 from kit.samples import line, report
-from kit.servers import ETL, ROOT, need, wait_for
+from kit.servers import ETL, PATIENCE, ROOT, need, wait_for
 from notices import alerts
 
 REFUSED = b"id,name\r\n1,x\r\n"
@@ -195,7 +195,7 @@ def test_the_mail_in_a_browser(told: Told, width: int) -> None:
     page.write_text(html(told.mail.received[0]).replace("</body>", f"{measure}</body>"))
     assert not re.search(r"https?:|src=|url\(", html(told.mail.received[0]))  # the mail loads nothing
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom", page.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
     found = re.search(r"<title>(\d+) (\d+)</title>", shown)
     assert found
     assert int(found[1]) <= int(found[2])  # no scrolling sideways
@@ -220,13 +220,13 @@ def test_postgres_gone(told: Told) -> None:
 def test_broken_settings(told: Told) -> None:
     assert told.run(MIN_AGE_SECONDS="soon", SFTP_HOTS="x", MAIL_ON_SUCCESS="perhaps").returncode == 2
     (subject,) = told.subjects()
-    assert subject.startswith("[visitas] FAILED: etl: 3 problem(s) in the settings: SFTP_HOTS is no setting")
+    assert subject.startswith("[visitas] FAILED: etl: 3 problems in the settings: SFTP_HOTS is no setting")
     assert told.switch.paths() == ["/SECRET-PING/2"]
 
 
 def descendant(pid: int, script: str) -> int:
     """Wait for a script somewhere below a process and return its process id."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         for process in psutil.Process(pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
@@ -241,7 +241,7 @@ def under_way(told: Told, script: str) -> Iterator[tuple[subprocess.Popen[str], 
     command = ["bash", str(ETL / "etl.sh")]
     with subprocess.Popen(command, env=told.environment(), stderr=subprocess.PIPE, text=True) as run:
         yield run, descendant(run.pid, script)
-        run.communicate(timeout=60)
+        run.communicate(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("script", ["transform.py", "night.py"])
@@ -285,8 +285,8 @@ def test_a_lock_is_nobodys_concern_until_it_is_held_for_long(told: Told) -> None
     since = datetime.now(UTC) - timedelta(hours=5)
     lock = told.work / ".lock"
     lock.write_text(f"run {since:%Y%m%dT%H%M%SZ}-1")
-    with subprocess.Popen(["flock", str(lock), "sleep", "60"]) as holder:
-        time.sleep(0.3)
+    with subprocess.Popen(["flock", str(lock), "sleep", "600"]) as holder:
+        wait_for(lambda: subprocess.run(["flock", "--nonblock", str(lock), "true"], check=False).returncode)
         assert told.run().returncode == 11
         assert (told.mail.received, told.slack.received, told.switch.received) == ([], [], [])
         assert told.run(LOCK_ALERT_HOURS="4").returncode == 11

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,11 +111,13 @@ def test_a_dry_run_does_nothing(checkout: Checkout, target: str) -> None:
 
 
 @pytest.fixture
-def tryout(tmp_path: Path) -> Iterator[Checkout]:
-    """A folder in which somebody tries a night; without HOME."""
-    checkout = Checkout(tmp_path / "try out")
-    yield checkout
-    checkout.make("postgres-stop")
+def tryout() -> Iterator[Checkout]:
+    """A folder in which somebody tries a night; root's Postgres, which is another user's, may enter it."""
+    with tempfile.TemporaryDirectory(prefix="v") as top:
+        Path(top).chmod(0o755)
+        checkout = Checkout(Path(top) / "try out")
+        yield checkout
+        checkout.make("postgres-stop")
 
 
 def test_a_try_out(tryout: Checkout) -> None:
@@ -134,17 +137,21 @@ def test_a_try_out(tryout: Checkout) -> None:
 
 
 def test_two_try_outs_at_once_and_one_that_is_interrupted(tryout: Checkout) -> None:
-    tryout.make("testing")
+    done = tryout.make("testing")
+    assert done.returncode == 0, done.stderr
     with tryout.begin("testing") as first:
         assert first.stdout
-        said = [next(line for line in first.stdout if line.startswith("Running"))]
+        assert first.stderr
+        said = []
+        while not said or not said[-1].startswith("Running"):
+            said.append(first.stdout.readline())
+            assert said[-1], first.stderr.read()
         second = tryout.make("testing")
         assert second.returncode == 2
         assert second.stdout == ""
         assert second.stderr.startswith("Another make testing is at work in this folder.")
         os.killpg(first.pid, signal.SIGINT)
         said += first.stdout
-        assert first.stderr
         complained = first.stderr.read()
     assert "Interrupted. The next run goes on from here." in complained
     assert "Run 2" not in "".join(said)  # the summary is that of the run before

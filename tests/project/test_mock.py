@@ -17,7 +17,7 @@ import pytest
 
 from kit.night import Night
 from kit.samples import line, report
-from kit.servers import ROOT, OpenSSH
+from kit.servers import PATIENCE, ROOT, OpenSSH
 
 pytestmark = pytest.mark.xdist_group("mock")  # all write their keys to one file
 MOCK = ROOT / "sftp-server" / "sftp-mock.py"
@@ -36,7 +36,7 @@ def mock_night(tmp_path: Path, database: str) -> Iterator[Night]:
         night.settings |= {"SFTP_PORT": port[1], "SFTP_KNOWN_HOSTS": str(ROOT / ".local" / "known_hosts")}
         yield night
         server.send_signal(signal.SIGTERM)
-        assert server.wait(5) == 0
+        assert server.wait(PATIENCE) == 0
 
 
 def session(night: Night) -> paramiko.SFTPClient:
@@ -108,7 +108,7 @@ def served(mock: ModuleType, folder: Path, database: str, **changed: str) -> Ite
             yield night
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join(5)
+            thread.join(PATIENCE)
 
 
 def test_hostile_names_are_refused(tmp_path: Path, database: str) -> None:

@@ -105,7 +105,7 @@ def test_a_change_behind_the_first_part_of_a_short_block(night: Night, remote: R
     first = next(blocks)[1]
     assert isinstance(first, bytes)
     assert len(first) < 1 << 20
-    time.sleep(0.5)  # the look is answered
+    time.sleep(2)  # the look is answered
     path.write_bytes(b"x" * (1 << 20))
     os.utime(path, (1e9, 1e9))
     *_, (_, outcome) = blocks
