@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,11 +16,14 @@ import pytest
 from base import time_limit, trouble, waiting
 from base.settings import Settings
 from kit.night import Night
+from kit.quirks import Quirks, everywhere, long
+from kit.quirky import serving
 from kit.samples import line, report
 from kit.servers import ETL, PATIENCE, OpenSSH, Postgres, wait_for
 from postgres import database
 from sftp import client, server, ssh
-from sftp.server import Changed, Listed, Remote
+from sftp.client import Broken, Client
+from sftp.server import Server
 
 LINES = 120
 BIG = 200 << 20  # bytes: a transfer long enough to be hit in the middle
@@ -120,8 +124,7 @@ def kill(processes: list[int]) -> None:
 def transfer(own_openssh: OpenSSH, database: str, tmp_path: Path) -> Night:
     """A night with a file that takes long to pull. The file is refused, so that nothing else takes long."""
     night = Night(tmp_path, own_openssh.settings() | {"DATABASE_URL": database, "RETRY_SECONDS": "300"})
-    with night.deliver("report_1.txt", b"").open("wb") as file:
-        file.truncate(BIG)
+    os.truncate(night.deliver("report_1.txt", b""), BIG)
     return night
 
 
@@ -131,14 +134,23 @@ def in_transfer(night: Night) -> bool:
 
 
 @contextmanager
-def pulling(night: Night) -> Iterator[None]:
-    """Run extract; the block begins in the middle of the file. After the block extract must end well, without a word."""
-    command = ["bash", "-c", f"exec '{os.sys.executable}' '{ETL / 'extract.py'}'"]
+def extracting(night: Night, status: int = 0) -> Iterator[list[str]]:
+    """Run extract; the block begins in the middle of a file. It gets a list for what extract will have said."""
+    command = ["bash", "-c", f"exec '{sys.executable}' '{ETL / 'extract.py'}'"]
     with subprocess.Popen(command, env=night.environment(), stderr=subprocess.PIPE, text=True) as run:
         wait_for(lambda: in_transfer(night))
+        said: list[str] = []
+        yield said
+        said.append(run.communicate(timeout=90)[1])
+        assert run.returncode == status, said
+
+
+@contextmanager
+def pulling(night: Night) -> Iterator[None]:
+    """Run extract; the block begins in the middle of the file. After the block extract must end well, without a word."""
+    with extracting(night) as said:
         yield
-        said = run.communicate(timeout=PATIENCE)[1]
-        assert (run.returncode, said) == (0, "")
+    assert said == [""]
     assert (night.work / "report_1.txt").stat().st_size == BIG
     assert night.left_in_work() == ["report_1.txt"]
 
@@ -159,6 +171,37 @@ def test_server_gone_in_mid_transfer_and_back(transfer: Night, own_openssh: Open
         own_openssh.start()
 
 
+def test_a_server_that_does_not_come_back(transfer: Night, own_openssh: OpenSSH) -> None:
+    """Every file is named once. The next night goes on."""
+    assert own_openssh.process
+    for name in ("report_2.txt", "report_3.txt"):
+        os.truncate(transfer.deliver(name, b""), BIG)
+    transfer.settings["RETRY_SECONDS"] = "2"
+    with extracting(transfer, trouble.Status.SFTP) as said:
+        below = children(own_openssh.process.pid)
+        own_openssh.stop()
+        kill(below)
+    (words,) = said
+    pulled = transfer.left_in_work()
+    for name in ("report_1.txt", "report_2.txt", "report_3.txt"):
+        assert words.count(name) == (name not in pulled)
+    assert words.count("cannot be reached") == 1
+    own_openssh.start()
+    assert transfer.run("extract.py").returncode == 0
+    assert transfer.left_in_work() == ["report_1.txt", "report_2.txt", "report_3.txt"]
+
+
+def test_what_changes_while_it_is_read_is_left(transfer: Night) -> None:
+    """The night goes on, and the next one pulls it."""
+    with extracting(transfer) as said:
+        os.utime(transfer.source / "report_1.txt", (1e9, 1e9))
+    assert "left report_1.txt for the next run: the server said" in said[0]
+    assert transfer.left_in_work() == []
+    done = transfer.run("extract.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert transfer.left_in_work() == ["report_1.txt"]
+
+
 def settings(night: Night) -> Settings:
     return Settings(**{name.lower(): value for name, value in night.settings.items()})
 
@@ -168,44 +211,70 @@ def test_a_server_that_accepts_and_says_nothing(night: Night, monkeypatch: pytes
     with socket.create_server(("127.0.0.1", 0)) as silent:
         night.settings["SFTP_PORT"] = str(silent.getsockname()[1])
         started = time.monotonic()
-        with pytest.raises(waiting.Outage, match="does not answer"):
-            Remote(settings(night)).list()
+        with pytest.raises(waiting.Outage, match="cannot be reached"):
+            Server(settings(night)).list()
         assert time.monotonic() - started < 60
 
 
 def test_a_server_that_stops_in_mid_file(transfer: Night, own_openssh: OpenSSH, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is given up, and a new one brings the file."""
+    monkeypatch.setattr(server, "TIMEOUT", 5)
     assert own_openssh.process
-    server = Remote(settings(transfer))
-    ((source,), _) = server.list()
-    blocks = server.read([source])
-    next(blocks)
-    monkeypatch.setattr(client, "TIMEOUT", 1)
-    stopped = children(own_openssh.process.pid)
-    for child in stopped:
-        os.kill(child, signal.SIGSTOP)
-    with pytest.raises(waiting.Outage):
-        for _ in blocks:
-            pass
+    listener, stopped, silences = own_openssh.process.pid, [], []
+
+    def read(client: Client, path: bytes) -> int:
+        size = 0
+        try:
+            for block in client.read(path, BIG):
+                size += len(block)
+                if not stopped:
+                    stopped.extend(children(listener))
+                    for child in stopped:
+                        os.kill(child, signal.SIGSTOP)
+        except Broken as error:
+            silences.append(str(error))
+            raise
+        return size
+
+    connection, path = Server(settings(transfer)), os.fsencode(transfer.source / "report_1.txt")
+    assert list(connection.each(read, [path])) == [(path, BIG)]
+    assert silences == ["it has been silent for too long"]
+    connection.close()
     kill(stopped)
 
 
-def test_a_transfer_that_trickles_is_cut(transfer: Night, own_openssh: OpenSSH, monkeypatch: pytest.MonkeyPatch) -> None:
-    remote = Remote(settings(transfer))
-    ((source,), _) = remote.list()
-    monkeypatch.setattr(server, "TIMEOUT", 0.5)
-    monkeypatch.setattr(server, "SLOWEST", BIG * 10)
-    with pytest.raises(waiting.Outage):
-        for _ in remote.read([source]):
-            time.sleep(0.2)
+@pytest.mark.parametrize("finishes", [True, False])
+def test_a_connection_that_trickles(night: Night, monkeypatch: pytest.MonkeyPatch, finishes: bool) -> None:
+    """It is given up after a minute in which it finishes no file, however many bytes come; here the minute has two seconds."""
+    monkeypatch.setattr(client, "MINUTE", 2)
+    for number in range(40):
+        night.deliver(f"report_{number}.txt", b"slow bytes")
+
+    def read(client: Client, path: bytes) -> bytes:
+        content = b"".join(client.read(path, 10))
+        if finishes:
+            client.finished()
+        return content
+
+    with serving(night.folder / "server", night.source, Quirks(seconds_per_read=0.1)) as slow:
+        night.settings |= slow.settings()
+        connection = Server(settings(night))
+        paths = [bytes(path) for path in night.source.iterdir()]
+        results = [result for _, result in server.together(connection.connect(), read, paths)]
+        connection.close()
+    broken = {str(result) for result in results if result != b"slow bytes"}
+    assert broken == (set() if finishes else {"it brings less than 10 kB/s"})
 
 
-def test_a_listed_size_larger_than_the_file(night: Night) -> None:
-    night.deliver("report_1.txt", b"short")
-    server = Remote(settings(night))
-    ((source,), _) = server.list()
-    *_, (_, outcome) = server.read([Listed(source.name, 1 << 20, source.mtime)])
-    assert isinstance(outcome, Changed)
-    server.close()
+def test_a_size_larger_than_the_file(night: Night) -> None:
+    """A file ends where the server says that it ends. The size was a claim; whether the file is whole is for people to say."""
+    path = night.deliver("report_1.txt", report(line()))
+    size = path.stat().st_size
+    with serving(night.folder / "server", night.source, Quirks({"*": everywhere(long)})) as claiming:
+        done = night.run(**claiming.settings())
+    assert done.returncode == 0
+    assert f"report_1.txt ended after {size} bytes; the server had said {size + 10}." in done.stderr
+    assert night.statuses() == [("report_1.txt", "loaded")]
 
 
 def test_a_silent_postgres(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
