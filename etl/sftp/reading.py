@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sftp.packets import Answer, Kind, Refusal, string, take
 
-MOST_BYTES = 1 << 21  # asked for at once, over all files of a connection; more only waits here
+MOST_BYTES = 1 << 21  # asked for at once, over all files of a connection, beside one block of each; more only waits here
 
 Ask = Callable[[Kind, bytes], "Future[Answer]"]
 
@@ -59,9 +59,12 @@ class Reading:
                 self._blocks.free.release()
 
     def _ask_ahead(self) -> None:
-        """Ask for more, as far as it is expected, and as far as other files leave room; for one block at least."""
-        while self._next <= self._expected and self._blocks.free.acquire(blocking=not self._held):
-            self._held += 1
+        """Ask for more, as far as it is expected, and as far as other files leave room; for one block at least.
+
+        Nothing waits for room: a small file would wait for the end of a large one.
+        """
+        while self._next <= self._expected and (not self._parts or self._blocks.free.acquire(blocking=False)):
+            self._held += bool(self._parts)
             length = min(self._blocks.size, self._expected - self._next) or self._blocks.size
             self._parts.append(self._part(self._next, length))
             self._next += length
@@ -74,7 +77,7 @@ class Reading:
             self._expected = max(self._expected, 2 * self._next)
         if given < part.length:
             self._parts.appendleft(self._part(part.start + given, part.length - given, given))
-        else:
+        elif self._held:
             self._blocks.free.release()
             self._held -= 1
 
