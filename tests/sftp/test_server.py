@@ -1,42 +1,72 @@
-"""Files of the SFTP server, many at once: in order, and each with its own outcome."""
+"""Work on many files of the SFTP server at once over one connection: every byte comes, and each file has its own outcome."""
 
-import ctypes
 import os
-import shutil
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from itertools import groupby
-from operator import itemgetter
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import paramiko
 import psutil
 import pytest
 
+from backup.clearing import remove_same
 from base.settings import Settings
 from base.trouble import StageError, Status
-from base.waiting import Outage
 from base.workdir import WorkDir
-from extract import pull
+from extract import DAY, Left, Puller
 from kit.night import Night
+from kit.other_servers import SFTP_SERVER
 from kit.samples import line, report
 from kit.servers import OpenSSH, wait_for
-from sftp.client import BLOCK, LARGEST_BLOCK
-from sftp.server import TOGETHER, Changed, Listed, Remote
+from postgres.ledger import Entry
+from sftp.client import BLOCK, LARGEST_BLOCK, Broken, Client
+from sftp.packets import Refusal
+from sftp.reading import Blocks
+from sftp.server import AT_ONCE, Server, refused
+
+LONG = 64 << 20  # bytes: a file that is not read at once
+NAME = "report_{}.txt"
+
+
+def settings(night: Night, **changed: str) -> Settings:
+    return Settings(**{name.lower(): value for name, value in (night.settings | changed).items()})
+
+
+@contextmanager
+def connected(night: Night) -> Iterator[Server]:
+    server = Server(settings(night))
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 @pytest.fixture
-def remote(night: Night) -> Iterator[Remote]:
-    server = Remote(Settings(**{name.lower(): value for name, value in night.settings.items()}))
-    yield server
-    server.close()
+def server(night: Night) -> Iterator[Server]:
+    with connected(night) as server:
+        yield server
+
+
+@contextmanager
+def serving_with(folder: Path, subsystem: str) -> Iterator[OpenSSH]:
+    """Run an OpenSSH server that starts a command for SFTP."""
+    folder.mkdir()
+    server = OpenSSH(folder)
+    config = folder / "sshd_config"
+    config.write_text(config.read_text().replace("Subsystem sftp internal-sftp", subsystem))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def sftp_server(openssh: OpenSSH) -> int:
-    """The process that serves files over the connection, which lives on without it."""
+    """Return the process that serves files over the connection, which lives on without it."""
     assert openssh.process
     listener = psutil.Process(openssh.process.pid)
 
@@ -55,196 +85,244 @@ def sftp_server(openssh: OpenSSH) -> int:
     return found[0]
 
 
-def listed(remote: Remote) -> list[Listed]:
-    return sorted(remote.list()[0])
-
-
-def pulled(remote: Remote, sources: list[Listed]) -> dict[str, list[bytes | Changed | StageError]]:
-    """The blocks of every file, by its name; the order of the names is the order in which they came."""
-    return {source.name: [block for _, block in pairs] for source, pairs in groupby(remote.read(sources), itemgetter(0))}
+def read(client: Client, path: bytes) -> bytes:
+    return b"".join(client.read(path, Path(os.fsdecode(path)).stat().st_size))
 
 
 def test_many_files(night: Night) -> None:
-    count = 2 * TOGETHER + 1
-    for number in range(count):
-        night.deliver(f"report_{number}.txt", report(line(f"p{number}@example.com"), line("all@example.com")))
+    files = 3 * AT_ONCE + 1
+    for number in range(files):
+        night.deliver(NAME.format(number), report(line(f"p{number}@example.com"), line("all@example.com")))
     done = night.run()
     assert (done.returncode, done.stderr) == (0, "")
-    assert night.statuses() == [(f"report_{number}.txt", "loaded") for number in range(count)]
-    assert night.sql("select visitas_totales from visitor where email = 'all@example.com'") == [(count,)]
-    assert night.sql("select count(*), sum(visitas_totales) from visitor") == [(count + 1, 2 * count)]
+    assert sorted(night.statuses()) == sorted((NAME.format(number), "loaded") for number in range(files))
+    assert night.sql("select visitas_totales from visitor where email = 'all@example.com'") == [(files,)]
+    assert night.sql("select count(*), sum(visitas_totales) from visitor") == [(files + 1, 2 * files)]
     assert (list(night.source.iterdir()), night.left_in_work()) == ([], [])
 
 
-@pytest.mark.parametrize("block", [None, 1000, 1 << 20])
-def test_bytes_of_any_size(night: Night, remote: Remote, block: int | None) -> None:
-    """Files of no byte, of a block, of one more: with as much as the server gives at once, with less, and with more."""
+@pytest.mark.parametrize("gently", [False, True])
+@pytest.mark.parametrize("expected", ["nothing", "less", "right", "more"])
+@pytest.mark.parametrize("block", [0, 1000, 1 << 20])
+def test_bytes_of_any_size(night: Night, server: Server, block: int, expected: str, gently: bool) -> None:
+    """With blocks as large as the server gives, smaller and larger ones; however many bytes are expected."""
+    client = server.connect()
+    client.gently = gently
+    assert BLOCK < client._blocks.size <= LARGEST_BLOCK  # OpenSSH says that it gives more than every server does
     if block:
-        remote.list()
-        with remote._session() as sftp:
-            sftp.block = block  # type: ignore[misc]
-    else:
-        with remote._session() as sftp:
-            assert BLOCK < sftp.block <= LARGEST_BLOCK  # OpenSSH says that it gives more than every server does
-            block = sftp.block
-    content = {f"report_{size}.txt": os.urandom(size) for size in (0, 1, block, block + 1, 20 * block + 7)}
-    for name, data in content.items():
-        night.deliver(name, data)
-    found = pulled(remote, listed(remote))
-    assert {name: b"".join(blocks) for name, blocks in found.items()} == content  # type: ignore[arg-type]
-    assert all(blocks[-1] == b"" for blocks in found.values())
+        client._blocks = Blocks(block)
+    block = client._blocks.size
+    sizes = [0, 1, block - 1, block, block + 1, 20 * block + 7]
+    if block < BLOCK:
+        sizes[-1] = 300 * block + 7
+    for size in sizes:
+        expecting = {"nothing": None, "less": size // 2, "right": size, "more": 3 * size + 1}[expected]
+        path = night.deliver(NAME.format(size), data := os.urandom(size))
+        assert b"".join(client.read(bytes(path), expecting)) == data
 
 
-def test_a_change_behind_the_first_part_of_a_short_block(night: Night, remote: Remote) -> None:
-    """The look goes out with the reads; the rest of a block that came short is read after it, so it is not the last word."""
-    path = night.deliver("report_1.txt", bytes(1 << 20))
-    sources = listed(remote)
-    with remote._session() as sftp:
-        sftp.block = 1 << 20  # type: ignore[misc]  # more than OpenSSH gives at once
-    blocks = remote.read(sources)
-    first = next(blocks)[1]
-    assert isinstance(first, bytes)
-    assert len(first) < 1 << 20
-    time.sleep(2)  # the look is answered
-    path.write_bytes(b"x" * (1 << 20))
-    os.utime(path, (1e9, 1e9))
-    *_, (_, outcome) = blocks
-    assert isinstance(outcome, Changed)
+def test_many_threads_share_the_blocks(night: Night, server: Server) -> None:
+    """More files at once than there are blocks that may be asked for."""
+    content = {bytes(night.deliver(NAME.format(number), data := os.urandom(700_000))): data for number in range(2 * AT_ONCE)}
+    assert dict(server.each(read, list(content))) == content
+    client = server.connect()
+    assert client._blocks.free._value == client._blocks.free._initial_value  # every block was given back
 
 
-def test_each_file_has_its_own_outcome(night: Night, remote: Remote) -> None:
+def test_each_file_has_its_own_outcome(night: Night, server: Server) -> None:
+    """One that is gone, one that changed since it was listed, and one that nothing helps stop no other."""
     for name in "abcdefg":
-        night.deliver(f"report_{name}.txt", 100 * name.encode())
-    sources = listed(remote)
+        night.deliver(NAME.format(name), 100 * name.encode())
+    files = sorted(server.list().files)
     (night.source / "report_b.txt").unlink()
     (night.source / "report_c.txt").write_bytes(b"short")
-    (night.source / "report_d.txt").write_bytes(200 * b"d")
-    (night.source / "report_e.txt").unlink()
-    (night.source / "report_e.txt").mkdir()
-    os.utime(night.source / "report_f.txt", (1e9, 1e9))
-    found = pulled(remote, sources)
-    assert list(found) == [source.name for source in sources]
-    assert (found["report_a.txt"], found["report_g.txt"]) == ([100 * b"a", b""], [100 * b"g", b""])
-    endings = [type(blocks[-1]) for blocks in found.values()]
-    assert endings == [bytes, Changed, Changed, Changed, StageError, Changed, bytes]
-    assert str(found["report_e.txt"][-1]).startswith("the SFTP server refuses")
-    outcomes = remote.delete(sources)
-    assert [outcomes[source] for source in sources] == [True, False, False, False, False, False, True]
-    assert sorted(path.stem[-1] for path in night.source.iterdir()) == ["c", "d", "e", "f"]
+    (night.source / "report_d.txt").unlink()
+    (night.source / "report_d.txt").mkdir()
+    os.utime(night.source / "report_e.txt", (time.time() + 2 * DAY, time.time() + 2 * DAY))
+    night.deliver("report_f.txt", 1001 * b"f")
+    wanted = settings(night, MAX_REPORT_BYTES="1000")
+    work = WorkDir(wanted)
+    outcomes = {file.name: outcome for file, outcome in server.each(Puller(work, server, wanted).pull, files)}
+    assert set(outcomes) == {file.name for file in files}
+    assert {name: str(outcome) for name, outcome in outcomes.items() if isinstance(outcome, Left)} == {
+        "report_b.txt": "it is gone from the server"
+    }
+    troubles = {name: (outcome.status, str(outcome)) for name, outcome in outcomes.items() if isinstance(outcome, StageError)}
+    assert set(troubles) == {"report_d.txt", "report_e.txt", "report_f.txt"}
+    for name, status, words in [
+        ("report_d.txt", Status.REFUSED, "it is no file"),
+        ("report_e.txt", Status.SFTP, "dated more than a day ahead"),
+        ("report_f.txt", Status.SFTP, "larger than MAX_REPORT_BYTES"),
+    ]:
+        assert troubles[name][0] == status
+        assert words in troubles[name][1]
+    assert {path.name: path.read_bytes() for path in work.root.glob("report_*")} == {
+        "report_a.txt": 100 * b"a",
+        "report_c.txt": b"short",  # as it is now
+        "report_g.txt": 100 * b"g",
+    }
 
 
-def test_what_cannot_be_deleted_stops_no_other(night: Night, remote: Remote) -> None:
-    night.deliver("report_1.txt", b"1")
+def entry(path: Path) -> Entry:
+    """Return a report in the load log that was pulled as the file is now."""
+    found = path.lstat()
+    return Entry(0, path.name, found.st_size, int(found.st_mtime), "", "loaded", 0, 0, 0, None, None, True)
+
+
+def test_what_cannot_be_deleted_stops_no_other(night: Night, server: Server) -> None:
     (folder := night.source / "report_0.txt").mkdir()
-    found = folder.lstat()
-    stuck = Listed(folder.name, found.st_size, int(found.st_mtime))
-    outcomes = remote.delete([stuck, *listed(remote)])
-    assert isinstance(outcomes.pop(stuck), StageError)
-    assert list(outcomes.values()) == [True]
-    assert list(night.source.iterdir()) == [folder]
+    entries = [entry(folder), *(entry(night.deliver(NAME.format(number), b"x")) for number in range(1, 5))]
+    (night.source / "report_2.txt").unlink()  # somebody else was quicker
+    night.deliver("report_3.txt", b"another")
+    outcomes = {
+        done.name: outcome
+        for done, outcome in server.each(lambda client, removed: remove_same(client, server.path(removed.name), removed), entries)
+    }
+    stuck = outcomes.pop("report_0.txt")
+    assert isinstance(stuck, StageError)
+    assert "refuses to delete the file" in str(stuck)
+    assert outcomes == {"report_1.txt": True, "report_2.txt": False, "report_3.txt": False, "report_4.txt": True}
+    assert sorted(path.name for path in night.source.iterdir()) == ["report_0.txt", "report_3.txt"]
 
 
-def test_a_closed_connection_leaves_no_thread(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even for the half second that it takes here on its way out of the system, where it may hold locks of OpenSSL's."""
-    libc, on_the_way_out = ctypes.CDLL(None), ctypes.c_uint()
-    assert libc.pthread_key_create(ctypes.byref(on_the_way_out), libc.usleep) == 0
-    run = paramiko.Transport.run
-
-    def run_and_linger(transport: paramiko.Transport) -> None:
-        assert libc.pthread_setspecific(on_the_way_out, ctypes.c_void_p(500_000)) == 0
-        run(transport)
-
-    monkeypatch.setattr(paramiko.Transport, "run", run_and_linger)
-    remote.list()
-    (transport,) = [thread for thread in threading.enumerate() if isinstance(thread, paramiko.Transport)]
-    thread_of_the_system = Path(f"/proc/self/task/{transport.native_id}")
-    assert thread_of_the_system.exists()
-    remote.close()
-    assert not any(isinstance(thread, paramiko.Transport) for thread in threading.enumerate())
-    assert not thread_of_the_system.exists()
+def test_a_file_that_is_left_half_read(night: Night, server: Server) -> None:
+    """Whoever stops in the middle of a file gets the next one from its beginning, and gives back what it holds."""
+    first, second = night.deliver("report_1.txt", os.urandom(3 << 20)), night.deliver("report_2.txt", b"2")
+    client = server.connect()
+    for _ in range(20):  # more than there are blocks
+        blocks = client.read(bytes(first), 3 << 20)
+        assert next(blocks)
+        blocks.close()
+    assert read(client, bytes(second)) == b"2"
+    assert client._blocks.free._value == client._blocks.free._initial_value
 
 
-def test_a_file_that_is_left_half_read(night: Night, remote: Remote) -> None:
-    """Whoever stops in the middle of a file gets the next one from its beginning."""
-    night.deliver("report_1.txt", os.urandom(3 << 20))
-    night.deliver("report_2.txt", b"2")
-    firsts = {source.name: next(pairs)[1] for source, pairs in groupby(remote.read(listed(remote)), itemgetter(0))}
-    assert isinstance(firsts["report_1.txt"], bytes)
-    assert firsts["report_2.txt"] == b"2"
-    shutil.rmtree(night.source)
-    with pytest.raises(StageError, match="cannot be listed"):
-        remote.list()
+def test_a_small_file_does_not_wait_for_a_large_one(night: Night, server: Server) -> None:
+    """Nor for anything that holds all blocks and does not go on."""
+    large, small = night.deliver("report_1.txt", os.urandom(LONG)), night.deliver("report_2.txt", b"2")
+    client = server.connect()
+    blocks = client.read(bytes(large), LONG)
+    begin = next(blocks)
+    assert read(client, bytes(small)) == b"2"
+    assert begin + b"".join(blocks) == large.read_bytes()
 
 
-@pytest.fixture
-def narrow(night: Night, tmp_path: Path) -> Iterator[Remote]:
-    """A server that may have few files open."""
-    (folder := tmp_path / "ssh").mkdir()
-    server = OpenSSH(folder)
-    program = folder / "narrow"
-    program.write_text("#!/bin/sh\nulimit -n 8\nexec /usr/lib/openssh/sftp-server\n")
-    program.chmod(0o755)
-    config = folder / "sshd_config"
-    config.write_text(config.read_text().replace("internal-sftp", str(program)))
-    server.start()
-    remote = Remote(Settings(**{name.lower(): value for name, value in (night.settings | server.settings()).items()}))
-    yield remote
-    remote.close()
-    server.stop()
+def test_a_folder_that_cannot_be_listed(night: Night, server: Server) -> None:
+    night.source.rmdir()
+    with pytest.raises(StageError, match="cannot be listed: No such file"):
+        server.list()
 
 
-def test_a_server_that_has_few_files_open(night: Night, narrow: Remote) -> None:
-    for number in range(10):
-        night.deliver(f"report_{number}.txt", b"%d" % number)
-    remote, sources = narrow, listed(narrow)
-    first = pulled(remote, sources)
-    assert 0 < len(first) < 10
-    assert all(blocks[-1] == b"" for blocks in first.values())
-    rest = pulled(remote, sources[len(first) :])
-    assert next(iter(rest)) == f"report_{len(first)}.txt"
-    assert next(iter(rest.values()))[-1] == b""  # the others are closed
+@pytest.mark.parametrize("says", [True, False])
+def test_a_server_that_has_few_files_open(night: Night, short_tmp: Path, says: bool) -> None:
+    """Whether or not it says how many: what it refuses at first is asked for gently."""
+    if not SFTP_SERVER.exists():
+        pytest.skip("openssh-sftp-server is not installed")
+    files = {bytes(night.deliver(NAME.format(number), data)): data for number in range(40) if (data := b"%d" % number * 50_000)}
+    command = f"ulimit -n 10; exec {SFTP_SERVER}" + ("" if says else " -P limits")
+    with serving_with(short_tmp / f"few{says}", f"Subsystem sftp {command}") as openssh:
+        night.settings |= openssh.settings()
+        with connected(night) as server:
+            assert server.connect().most_open == (5 if says else 0)
+
+            def pull(client: Client, path: bytes) -> bytes:
+                try:
+                    return read(client, path)
+                except Refusal as error:
+                    raise refused(error, "give the file", "") from error
+
+            assert dict(server.each(pull, list(files))) == files
 
 
-def test_a_server_that_speaks_no_sftp(night: Night, tmp_path: Path) -> None:
-    """A login shell that greets, say."""
-    (folder := tmp_path / "ssh").mkdir()
-    greeting = OpenSSH(folder)
-    config = folder / "sshd_config"
-    config.write_text(config.read_text().replace("internal-sftp", "/bin/echo Welcome"))
-    greeting.start()
-    done = night.run("extract.py", **greeting.settings())
-    greeting.stop()
+@pytest.mark.parametrize(
+    ("subsystem", "said"),
+    [("Subsystem sftp /bin/echo Welcome", "does not speak SFTP"), ("", "does not speak SFTP")],
+    ids=["a login shell that greets", "no SFTP subsystem"],
+)
+def test_a_server_that_speaks_no_sftp(night: Night, short_tmp: Path, subsystem: str, said: str) -> None:
+    """Waiting cannot help, so nobody waits."""
+    with serving_with(short_tmp / f"none{len(subsystem)}", subsystem) as openssh:
+        began = time.monotonic()
+        done = night.run("extract.py", RETRY_SECONDS="600", **openssh.settings())
+        assert time.monotonic() - began < 60
     assert done.returncode == 10
-    assert "the server does not speak SFTP" in done.stderr
+    assert said in done.stderr
 
 
-def test_the_end_of_the_sftp_part_alone_is_an_outage(night: Night, remote: Remote, openssh: OpenSSH) -> None:
-    for number in range(3):
-        night.deliver(f"report_{number}.txt", bytes(8 << 20))
-    sources = listed(remote)
-    blocks = remote.read(sources)
+def test_the_end_of_the_sftp_part_alone_is_an_outage(night: Night, server: Server, openssh: OpenSSH) -> None:
+    """Whoever reads hears of it at once; the work goes on over a new connection."""
+    path = bytes(night.deliver("report_1.txt", b""))
+    os.truncate(path, LONG)
+    client = server.connect()
+    blocks = client.read(path, LONG)
     next(blocks)
     os.kill(sftp_server(openssh), signal.SIGKILL)
-    with pytest.raises(Outage):
+    with pytest.raises(Broken, match="ended the connection"):
         list(blocks)
-    assert all(found[-1] == b"" for found in pulled(remote, sources).values())  # over a new connection
+    with pytest.raises(Broken):
+        client.look(path)
+    assert [(done, len(content)) for done, content in server.each(read, [path])] == [(path, LONG)]
 
 
-def test_an_outage_keeps_what_has_been_pulled(night: Night, remote: Remote, openssh: OpenSSH) -> None:
+def test_a_connection_that_breaks_under_many_files(night: Night, server: Server, openssh: OpenSSH) -> None:
+    """Each is given once, none is lost, and what was finished before is not read again."""
+    paths = [bytes(night.deliver(NAME.format(number), b"%d" % number * 200_000)) for number in range(3 * AT_ONCE)]
+    begun, reads = count(1), threading.Lock()
+    broken = threading.Event()
+
+    def read_until_it_breaks(client: Client, path: bytes) -> bytes:
+        with reads:
+            if next(begun) == AT_ONCE + 5:
+                os.kill(sftp_server(openssh), signal.SIGKILL)
+                broken.set()
+        return read(client, path)
+
+    found = list(server.each(read_until_it_breaks, paths))
+    assert broken.is_set()
+    assert sorted(path for path, _ in found) == sorted(paths)
+    assert all(content == Path(os.fsdecode(path)).read_bytes() for path, content in found)
+    assert next(begun) <= 2 * len(paths)
+
+
+def test_an_outage_keeps_what_has_been_pulled(night: Night, own_openssh: OpenSSH) -> None:
+    """What came before the server went is here; the next night pulls the rest."""
+    night.settings |= own_openssh.settings()
     night.deliver("report_0.txt", b"0")
-    with night.deliver("report_1.txt", b"").open("wb") as file:
-        file.truncate(512 << 20)
-    sources = listed(remote)
-    work = WorkDir(remote._settings)
-    part = work.root / ".report_1.txt.part"
+    os.truncate(night.deliver("report_1.txt", b""), 512 << 20)
+    part = night.work / ".report_1.txt.part"
 
-    def cut() -> None:
-        wait_for(lambda: part.exists() and part.stat().st_size > 0)
-        os.kill(sftp_server(openssh), signal.SIGKILL)
+    def end() -> None:
+        wait_for(lambda: (night.work / "report_0.txt").exists() and part.exists() and part.stat().st_size > 0)
+        served = sftp_server(own_openssh)
+        own_openssh.stop()
+        os.kill(served, signal.SIGKILL)
 
-    (killer := threading.Thread(target=cut)).start()
-    assert pull(work, remote, sources) == [Status.DONE]
+    (killer := threading.Thread(target=end)).start()
+    done = night.run("extract.py")
     killer.join()
+    assert done.returncode == 10
+    assert "report_1.txt: the SFTP server" in done.stderr
+    assert "report_0.txt" not in done.stderr
     assert night.left_in_work() == ["report_0.txt"]
-    assert pull(work, remote, sources[1:]) == [Status.DONE]
-    assert (work.root / "report_1.txt").stat().st_size == 512 << 20
+    own_openssh.start()
+    assert night.run("extract.py").returncode == 0
+    assert (night.work / "report_1.txt").stat().st_size == 512 << 20
+
+
+def test_a_closed_connection_leaves_no_thread(server: Server) -> None:
+    """Neither paramiko's nor ours."""
+    before = threading.active_count()
+    server.list()
+    assert any(isinstance(thread, paramiko.Transport) for thread in threading.enumerate())
+    server.close()
+    wait_for(lambda: threading.active_count() <= before)
+
+
+def test_a_connection_that_idles(night: Night, server: Server) -> None:
+    """Nobody asked for anything: silence is right then."""
+    path = bytes(night.deliver("report_1.txt", b"1"))
+    client = server.connect()
+    client._channel.settimeout(1)
+    time.sleep(3)
+    client._channel.settimeout(30)
+    assert read(client, path) == b"1"
