@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -150,8 +151,6 @@ def read_key(path: Path) -> paramiko.PKey:
         elif isinstance(loaded, EllipticCurvePrivateKey):
             kind = paramiko.ECDSAKey
         key = kind.from_private_key(io.StringIO(plain))
-        if (certificate := path.with_name(f"{path.name}-cert.pub")).exists():
-            key.load_certificate(str(certificate))
     except TypeError as error:
         raise StageError(
             Status.SETTINGS,
@@ -162,11 +161,23 @@ def read_key(path: Path) -> paramiko.PKey:
         raise StageError(
             Status.SETTINGS, f"SFTP_KEY_FILE {path} cannot be read: {error.strerror}.", "it must be a file that is yours."
         ) from error
-    except (ValueError, paramiko.SSHException) as error:
+    except (ValueError, UnsupportedAlgorithm, paramiko.SSHException) as error:
         raise StageError(
             Status.SETTINGS, f"SFTP_KEY_FILE {path} holds no private key that this program knows.", "ssh-keygen makes one."
         ) from error
+    add_certificate(key, path.with_name(f"{path.name}-cert.pub"))
     return key
+
+
+def add_certificate(key: paramiko.PKey, path: Path) -> None:
+    """Add the certificate that lies beside a key file, if there is one; raise StageError if it does not fit."""
+    try:
+        if path.exists():
+            key.load_certificate(str(path))
+    except (ValueError, OSError, paramiko.SSHException) as error:
+        raise StageError(
+            Status.SETTINGS, f"{path} is no certificate of the key beside it.", "renew the certificate, or remove it."
+        ) from error
 
 
 def cut(transport: Transport) -> None:
