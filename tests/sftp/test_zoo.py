@@ -412,7 +412,11 @@ def test_check(zoo_night: Night, row: tuple[str, Quirks, tuple[str, ...], str]) 
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["deleted", "kept"])
-@pytest.mark.parametrize("kind", [ProFTPD, Dropbear, AsyncSSH, Rclone], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [ProFTPD, pytest.param(Dropbear, marks=pytest.mark.root("give Dropbear a home of its own")), AsyncSSH, Rclone],
+    ids=lambda kind: kind.__name__,
+)
 def test_real_server(zoo_night: Night, kind: type[Server], kept: bool) -> None:
     with running(kind, zoo_night.folder / "server", zoo_night.source) as server:
         zoo_night.settings |= server.settings()
