@@ -1,1 +1,1 @@
-"""The one door to the SFTP server: the connection, the requests, the batches of files."""
+"""The one door to the SFTP server: the login, the packets, and work on many of its files at once."""
