@@ -1,6 +1,5 @@
 """Pinned host keys, read as OpenSSH reads its known_hosts (sshd manual, SSH_KNOWN_HOSTS FILE FORMAT)."""
 
-import binascii
 import hmac
 import logging
 from base64 import b64decode
@@ -11,6 +10,7 @@ from pathlib import Path
 import paramiko
 
 from base.trouble import StageError, Status
+from sftp.packets import Cursor, NotSFTP
 
 CERTIFICATES, REVOKED = "@cert-authority", "@revoked"
 RSA_SIGNATURES = ["rsa-sha2-512", "rsa-sha2-256"]  # how a key of type ssh-rsa is asked for
@@ -44,21 +44,34 @@ def read(path: Path, host: str, port: int) -> Pinned:
             Status.SETTINGS, f"SFTP_KNOWN_HOSTS {path} cannot be read: {error.strerror}.", "it must be a file that is yours."
         ) from error
     for number, line in enumerate(lines, 1):
-        marker, *fields = line.split() or [""]
-        if not marker.startswith("@"):
-            marker, fields = "", [marker, *fields]
-        if not fields[0] or fields[0].startswith("#"):
+        fields = line.split()
+        if not fields or fields[0].startswith("#"):
             continue
+        marker = fields.pop(0) if fields[0].startswith("@") else ""
         try:
             patterns, kind, encoded, *_ = fields
             key = kind, b64decode(encoded, validate=True)
-        except (ValueError, binascii.Error):
+            good = marker in ("", CERTIFICATES, REVOKED) and is_key(*key)
+        except ValueError:
+            good = False
+        if not good:
             log.info("passed over line=%d of %s: it is malformed", number, path)
             continue
         if any(is_meant(patterns, name) for name in names):
             pinned.trusts_certificates = pinned.trusts_certificates or marker == CERTIFICATES
             {"": pinned.keys, REVOKED: pinned.revoked}.get(marker, set()).add(key)
     return pinned
+
+
+def is_key(kind: str, content: bytes) -> bool:
+    """Return whether these are a key of that type: strings, of which the first is the type (RFC 4253, section 6.6)."""
+    cursor, strings = Cursor(content), []
+    try:
+        while cursor.rest():
+            strings.append(cursor.string())
+    except NotSFTP:
+        return False
+    return len(strings) > 1 and strings[0] == kind.encode()
 
 
 def is_meant(patterns: str, name: str) -> bool:
