@@ -263,7 +263,7 @@ def test_no_stream_raises_anything_else(data: bytes) -> None:
 
 
 GOOD = [
-    HANDLE,
+    (Kind.HANDLE, string(b"handle")),
     (Kind.DATA, string(b"bytes")),
     (Kind.ATTRS, attributes(*FLAGS)),
     (Kind.STATUS, status(OK)),
