@@ -51,7 +51,7 @@ testing: .venv/etl .venv/postgres ## Run a real night here: embedded PostgreSQL,
 	[ -O .local ] || { echo "The folder .local belongs to another user: a night here would take the database away from that user." >&2; exit 2; }
 	exec 9> .local/testing.lock
 	flock -n 9 || { echo "Another make testing is at work in this folder. Wait for its end, then try again." >&2; exit 11; }
-	trap 'echo "Interrupted. The next run goes on from here." >&2; exit 130' INT
+	trap 'echo "Interrupted. The next run continues from here." >&2; exit 130' INT
 	$(LAY_OUT)
 	url=$$(trap '' INT; $(PYTHON) sql/local-postgres.py start 9>&-) # Ctrl-C counts when this second is over
 	ENV_FILE=/dev/null DATABASE_URL=$$url $(PYTHON) etl migrate

@@ -25,7 +25,7 @@ log = logging.getLogger("etl.load")
 
 
 def main(settings: Settings, run: Run) -> Status:
-    """Load what is staged and, with or without it, bring the counters to the as-of date."""
+    """Load the staged reports, and bring the counters to the as-of date, also if there is no report."""
     work = WorkDir(settings)
     status = load_reports(work.reports(), run, settings)
     database = Database(settings)
@@ -35,7 +35,7 @@ def main(settings: Settings, run: Run) -> Status:
 
 
 def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> None:
-    """Warn of reports that are missing between those that came, once each; not of those that extract has left for later."""
+    """Warn once of each report that is missing in the consecutive numbers. Reports that extract has left are not missing."""
     if missing := sorted(ledger.notice_gaps(cursor, run, left), key=natural_order):
         more = f" and {len(missing) - NAMED} more, see load_gap" if len(missing) > NAMED else ""
         log.warning(
@@ -46,9 +46,9 @@ def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> None:
 
 
 def load_reports(reports: list[Report], run: Run, settings: Settings) -> Status:
-    """Load those that are staged and return the gravest status; raise Outage once waiting has not helped.
+    """Load the staged reports and return the gravest status; raise Outage if Postgres stays away.
 
-    Postgres works on CONNECTIONS of them at a time. Copies of one another are loaded one after the other.
+    CONNECTIONS reports are loaded at a time. Copies (reports with the same bytes) are loaded one after the other.
     """
     verdicts = [(report, verdict) for report in reports if (verdict := report.verdict())]
     databases = [Database(settings) for _ in range(CONNECTIONS)]
@@ -69,7 +69,7 @@ def load_reports(reports: list[Report], run: Run, settings: Settings) -> Status:
 
 
 def load_safely(database: Database, staged: Staged, run: Run, settings: Settings) -> Status:
-    """Load one report and return its status; what is wrong with it stops no other."""
+    """Load one report and return its status. Trouble with this report stops no other report."""
     name = staged.report.name
     try:
         fate = database.run(load_report, staged, run, settings)
@@ -85,7 +85,7 @@ def load_safely(database: Database, staged: Staged, run: Run, settings: Settings
 
 
 def prepare(cursor: cursor, run: Run, settings: Settings) -> None:
-    """Wait for all loading to end, enter the run, and count by its rule from here on."""
+    """Wait until no other run loads, enter this run, and bring the counters to its basis."""
     cursor.execute(query("load/basis_lock"))
     ledger.open_run(cursor, run, settings)
     wanted = {"as_of": settings.as_of, "visit_event": settings.visit_event}
@@ -105,7 +105,7 @@ def load_report(cursor: cursor, staged: Staged, run: Run, settings: Settings) ->
     report, verdict, file_id = staged
     delivery, basis = ledger.look(cursor, verdict, file_id)
     if basis != (settings.as_of, settings.visit_event):
-        raise StageError(Status.LOCKED, "another run counts by another rule now.", "it is loaded by the next run.")
+        raise StageError(Status.LOCKED, "another run has changed what the counters mean.", "the next run loads this report.")
     if delivery.known:
         return None
     insertion = Insertion(cursor, staged, settings)

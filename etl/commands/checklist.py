@@ -29,7 +29,7 @@ def inspect(looks: Mapping[str, Look], closing: str = "") -> int:
             add_row(made, name, Text("FAULT", "bold red"), fact, hint)
             problems.append(error.status)
         except Exception as error:  # noqa: BLE001 - a table with a gap tells more than none
-            add_row(made, name, Text("FAULT", "bold red"), words_of(error), "mend what it names, then look again.")
+            add_row(made, name, Text("FAULT", "bold red"), words_of(error), "fix what it names, then look again.")
             problems.append(Status.DISK if isinstance(error, OSError) else Status.BUG)
     screen = console()
     show(screen, made)

@@ -13,7 +13,7 @@ from postgres.database import one, prepare_once, query, rows
 
 
 def lock(cursor: cursor) -> str | None:
-    """Take the run lock for as long as the connection lives; return who holds it, or None now that we do."""
+    """Take the run lock; return None if this connection has it now, else who has it. The lock goes with the connection."""
     holder: str | None = one(cursor, "ledger/run_lock")[0]
     return holder
 
@@ -39,7 +39,7 @@ def close_run(cursor: cursor, run: Run, exit_status: int) -> None:
 
 
 def mark_crashed(cursor: cursor) -> list[str]:
-    """Enter runs that ended without a word as crashed and return their ids. Only for who holds the lock."""
+    """Mark the runs that never entered their end as crashed and return their ids. Only the holder of the lock may call this."""
     return [row[0] for row in rows(cursor, "ledger/run_crashed")]
 
 
@@ -60,9 +60,9 @@ def reserve_ids(cursor: cursor, count: int) -> list[int]:
 
 
 def look(cursor: cursor, verdict: Verdict, file_id: int) -> tuple[Delivery, Basis]:
-    """Return what is known of the report, and how visits are counted until this transaction ends.
+    """Return what the load log knows of the report, and the basis, which stays as it is until this transaction ends.
 
-    From here on rows belong to the file; the savepoint ``report`` is where it has none.
+    Rows that are copied after this call belong to the file. Rolling back to the savepoint ``report`` removes them.
     """
     statements = query("load/lock"), query("load/file_current"), "savepoint report;", prepare_once(cursor, "ledger/file_look")
     cursor.execute("".join(statements), vars(verdict) | {"file_id": file_id})
@@ -78,7 +78,7 @@ def add_file(cursor: cursor, run: Run, delivery: Delivery, verdict: Verdict, val
 
 
 def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> list[str]:
-    """Enter the reports that are missing between those that came or were left; return those not noticed before."""
+    """Enter the reports that are missing in the consecutive numbers; return the new ones. ``left`` are not missing."""
     return [row[0] for row in rows(cursor, "ledger/gap_notice", {"run_id": run.id, "left": left})]
 
 
@@ -108,12 +108,12 @@ class Entry(NamedTuple):
 
 
 def open_entries(cursor: cursor) -> list[Entry]:
-    """Return the reports that are not done with, in order of loading."""
+    """Return the reports that are not in a checked zip yet, or perhaps still on the server, in order of loading."""
     return [Entry(*row) for row in rows(cursor, "ledger/file_open")]
 
 
 def archived_entries(cursor: cursor) -> dict[str, list[Entry]]:
-    """Return what every proved zip holds, by its name, in order of loading."""
+    """Return the entries of every checked zip, by the name of the zip, in order of loading."""
     zips: dict[str, list[Entry]] = {}
     for row in rows(cursor, "ledger/file_in_zip"):
         entry = Entry(*row)
@@ -127,7 +127,7 @@ def set_archive_name(cursor: cursor, entries: list[Entry], archive_name: str) ->
 
 
 def set_archived(cursor: cursor, entries: list[Entry]) -> None:
-    """Enter that the zip of the reports is in place and proved."""
+    """Enter that the zip of the reports is in place, read back and compared."""
     cursor.execute(query("ledger/file_archived"), {"ids": ids(entries)})
 
 

@@ -121,7 +121,7 @@ def survive(work: Callable[[], int | None]) -> int:
         log.error("%s: %s. Hint: free space or fix the rights there, then run again.", error.filename or "disk", error.strerror)
         return Status.DISK
     except KeyboardInterrupt:
-        log.error("interrupted; the next run goes on from here.")
+        log.error("interrupted; the next run continues from here.")
         return INTERRUPTED
     except Exception:
         log.exception("a bug: please report this traceback")

@@ -1,4 +1,4 @@
--- The reports in proved zips. Reads load_file.
+-- The reports in checked zips. Reads load_file.
 select id, name, bytes, extract(epoch from source_mtime)::bigint, sha256, status, rows_read, rows_loaded, rows_rejected, server_said,
        archive_name, true
 from load_file

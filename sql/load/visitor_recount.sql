@@ -1,4 +1,4 @@
--- Make visitor equal a full recount of statistics: after a change of the visit event, or to mend it.
+-- Make visitor equal a full recount of statistics: after a change of the visit event, or to repair it.
 -- Reads statistics, writes visitor. Safe to repeat: rows that are right already are not touched.
 with recount as (
     select email, min(visit) as primera, max(visit) as ultima, count(*) as totales,

@@ -160,7 +160,7 @@ def test_ctrl_c_reaches_all_and_one_reports_it(night: Night) -> None:
     with at_work(night) as (transform, processes):
         os.killpg(transform.pid, signal.SIGINT)
         _, said = transform.communicate(timeout=PATIENCE)
-    assert (transform.returncode, said) == (130, "transform: interrupted; the next run goes on from here.\n")
+    assert (transform.returncode, said) == (130, "transform: interrupted; the next run continues from here.\n")
     assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
     heals(night)
 

@@ -153,6 +153,6 @@ def test_two_try_outs_at_once_and_one_that_is_interrupted(tryout: Checkout) -> N
         os.killpg(first.pid, signal.SIGINT)
         said += first.stdout
         complained = first.stderr.read()
-    assert "Interrupted. The next run goes on from here." in complained
+    assert "Interrupted. The next run continues from here." in complained
     assert "Run 2" not in "".join(said)  # the summary is that of the run before
     assert tryout.make("testing").returncode == 0
