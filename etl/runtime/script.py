@@ -5,7 +5,6 @@ import gc
 import logging
 import os
 import re
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -37,7 +36,6 @@ def run_script(name: str, main: Main) -> NoReturn:
     parser.add_argument("--as-of", metavar="YYYY-MM-DD", help="count this year's and this month's visits as on that day")
     if as_of := parser.parse_args().as_of:
         os.environ["AS_OF"] = as_of
-    catch_interrupts()
     logs.to_stderr(name)
     os.umask(0o077)  # reports and zips hold people's addresses: only this user may read them
     log.info("began", extra={"facts": {}})  # enters the script in the journal, without facts yet
@@ -83,16 +81,9 @@ class Parser(argparse.ArgumentParser):
 def run_plain_command(name: str, main: Callable[[], int | None]) -> NoReturn:
     """Run a command as run_command does, but the command reads its command line and its settings itself."""
     terminal.set_up()
-    catch_interrupts()
     logs.to_stderr(name)
     os.environ["RETRY_SECONDS"] = "0"
     end_process(survive(main))
-
-
-def catch_interrupts() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt from now on: there is somebody to catch it."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # a process in the background ignores Ctrl-C
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def end_process(status: int) -> NoReturn:

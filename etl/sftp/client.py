@@ -122,6 +122,12 @@ class Client:
             if error.code != MISSING:
                 raise
 
+    def ask_gently(self) -> None:
+        """Have no more than one request on its way from now on; wait for the answers to those that are."""
+        self.gently = True
+        for answer in list(self._waiting.values()):
+            answer.exception()
+
     def finished(self) -> None:
         """Say that a file is done: whoever finishes files does not hang."""
         self._brought += MINUTE * SLOWEST

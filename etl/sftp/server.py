@@ -143,8 +143,8 @@ class Server:
     def _alone(self, work: Callable[[Client, Item], Result], item: Item) -> Result:
         """Do the work on one item, one request at a time."""
         client = self.connect()
-        client.gently = True
         try:
+            client.ask_gently()
             return work(client, item)
         except (Broken, NotSFTP) as error:
             raise self._lost(error) from error

@@ -138,18 +138,6 @@ def test_a_terminal_without_a_size(seen: Night) -> None:
         assert "done" in text.decode()
 
 
-def test_interrupted_while_it_starts(seen: Night) -> None:
-    """Ctrl-C before the command has read its modules: no traceback."""
-    for wait in (0.0, 0.1, 0.3):
-        process = subprocess.Popen(
-            [sys.executable, str(ETL), "history"], env=seen.environment(), stderr=subprocess.PIPE, text=True
-        )
-        time.sleep(wait)
-        process.send_signal(2)
-        _, said = process.communicate(timeout=PATIENCE)
-        assert "Traceback" not in said or wait == 0.0  # Python itself has not started
-
-
 def test_looking_makes_nothing(seen: Night, tmp_path: Path) -> None:
     folders = {name: str(tmp_path / "new" / name) for name in ("WORK_DIR", "BACKUP_DIR", "LOG_DIR")}
     for command in (*COMMANDS[:-1], ("verify-backups",)):

@@ -320,7 +320,7 @@ def test_a_postgres_that_hangs_is_cut_off(night: Night, monkeypatch: pytest.Monk
     with link.transaction() as cursor:
         cursor.execute("select pg_backend_pid()")
         (backend,) = cursor.fetchone()
-    monkeypatch.setattr(database, "TRANSACTION_LIMIT", 1)
+    monkeypatch.setattr(link, "_limit", 1)
     thawed = threading.Timer(60, os.kill, (backend, signal.SIGCONT))
     os.kill(backend, signal.SIGSTOP)
     thawed.start()

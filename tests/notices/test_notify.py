@@ -419,7 +419,7 @@ def test_mail_over_tls(night: Night, tmp_path: Path, login: tuple[str, str] | No
         if login:
             assert "e-mail was not reached: the mail server says 535" in refused.stderr
             assert "SECRET" not in refused.stderr
-        untrusted = night.run(**settings | {"SSL_CERT_FILE": "/dev/null", "MAIL_ON_SUCCESS": "true"})
+        untrusted = night.run(**settings | {"SMTP_CA_FILE": "", "MAIL_ON_SUCCESS": "true"})
         assert "CERTIFICATE_VERIFY_FAILED" in untrusted.stderr
         assert untrusted.returncode == 0
 
