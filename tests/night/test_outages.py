@@ -273,7 +273,7 @@ def test_a_size_larger_than_the_file(night: Night) -> None:
     with serving(night.folder / "server", night.source, Quirks({"*": everywhere(long)})) as claiming:
         done = night.run(**claiming.settings())
     assert done.returncode == 0
-    assert f"report_1.txt ended after {size} bytes; the server had said {size + 10}." in done.stderr
+    assert f"report_1.txt ended after {size} bytes; the server said {size + 10}." in done.stderr
     assert night.statuses() == [("report_1.txt", "loaded")]
 
 
