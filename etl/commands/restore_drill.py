@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from tqdm import tqdm
 
 from backup.zips import flaws
+from base.counting import count_of
 from base.fate import Fate
 from base.run import Run
 from base.settings import Settings
@@ -100,7 +101,8 @@ def compare(live: dict[str, Any], restored: dict[str, Any]) -> Status:
         print(f"{name}: live {live.get(name)}, restored {restored.get(name)} (rows, checksum)")
     rows, _ = live.get("visitor", (0, 0))
     lines = sum(count for name, (count, _) in live.items() if name != "visitor")
-    print(f"{len(live) - 1} files, {lines:,} statistics and {rows:,} visitors compared: {len(differing) or 'no'} differences.")
+    held = f"{count_of(len(live) - 1, 'file')}, {lines:,} statistics and {count_of(rows, 'visitor')}"
+    print(f"{held} compared: {count_of(len(differing), 'difference') if differing else 'no differences'}.")
     return Status.DISK if differing else Status.DONE
 
 

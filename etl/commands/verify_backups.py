@@ -1,6 +1,7 @@
 """Compare every backup zip with its manifest and the load log. Prints every flaw."""
 
 from backup.zips import flaws
+from base.counting import count_of
 from base.settings import Settings
 from base.trouble import Status
 from postgres import ledger
@@ -20,7 +21,8 @@ def main(settings: Settings) -> Status:
     found += [f"{path.name}: not in the load log" for path in sorted(settings.backup_dir.glob("*.zip")) if path not in known]
     for flaw in found:
         print(flaw)
-    print(f"{len(zips)} zips with {sum(map(len, zips.values()))} reports in {settings.backup_dir}: {len(found) or 'no'} flaws.")
+    held = f"{count_of(len(zips), 'zip')} with {count_of(sum(map(len, zips.values())), 'report')} in {settings.backup_dir}"
+    print(f"{held}: {count_of(len(found), 'flaw') if found else 'no flaws'}.")
     return Status.DISK if found else Status.DONE
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from psycopg2.extensions import cursor
 
+from base.counting import count_of
 from base.fate import Fate
 from base.trouble import Status
 from notices.journal import Journal
@@ -113,7 +114,7 @@ class Digest:
         read, usual = self.result.total("rows_read"), self.result.usual
         if not read or not usual or usual / FAR <= read <= usual * FAR:
             return []
-        return [f"{read:,} lines came; the usual is {usual:,.0f} (median of the last nights with files)"]
+        return [f"{count_of(read, 'line')} came; the usual is {usual:,.0f} (median of the last nights with files)"]
 
     def _silence_warnings(self) -> list[str]:
         assert self.result
@@ -141,10 +142,10 @@ class Digest:
         if self.result is None:
             return "done; Postgres could not be reached for the figures"
         if not self.result.files:
-            return "nothing new" + (f"; {len(self.warnings)} warning(s)" if self.warnings else "")
+            return "nothing new" + (f"; {count_of(len(self.warnings), 'warning')}" if self.warnings else "")
         bad = [f"{count} {fate}" for fate in (Fate.REFUSED, Fate.QUARANTINED) if (count := self.result.number_of(fate))]
-        files = [f"{self.result.number_of(Fate.LOADED)} of {len(self.result.files)} files loaded", *bad]
-        lines = f"{self.result.total('rows_loaded'):,} of {self.result.total('rows_read'):,} lines"
+        files = [f"{self.result.number_of(Fate.LOADED)} of {count_of(len(self.result.files), 'file')} loaded", *bad]
+        lines = f"{self.result.total('rows_loaded'):,} of {count_of(self.result.total('rows_read'), 'line')}"
         return ", ".join([*files, lines])
 
 

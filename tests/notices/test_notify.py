@@ -89,12 +89,13 @@ def test_a_good_night_wakes_nobody(told: Told) -> None:
     assert found["visitas_last_success_timestamp_seconds"] == pytest.approx(time.time(), abs=60)
     assert found['visitas_stage_duration_seconds{stage="load"}'] > 0
     assert (told.folder / "metrics" / "visitas.prom").stat().st_mode & 0o777 == 0o644
+    assert (told.folder / "metrics").stat().st_mode & 0o777 == 0o755  # node_exporter is another user
 
 
 def test_a_good_night_is_mailed_if_asked_for(told: Told) -> None:
     told.deliver("report_1.txt", report(line(), b"x,,\r\n"))
     assert told.run(MAIL_ON_SUCCESS="true").returncode == 0
-    assert told.subjects() == ["[visitas] OK: 1 of 1 files loaded, 1 of 2 lines"]
+    assert told.subjects() == ["[visitas] OK: 1 of 1 file loaded, 1 of 2 lines"]
     assert told.slack.received == []
 
 
