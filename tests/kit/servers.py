@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +80,13 @@ class Postgres:
     def start(self) -> str:
         """Start the server and return the address of its database postgres. After a kill, wait until its orphans are gone."""
         for _ in range(100):
-            with suppress(subprocess.CalledProcessError):
+            try:
                 return self._tool("start").strip()
+            except subprocess.CalledProcessError as error:
+                said = error.stderr
             time.sleep(0.5)
-        pytest.fail(f"Postgres does not start: {(self.folder / 'log').read_text()}")
+        log = self.folder / "log"
+        pytest.fail(f"Postgres does not start: {said}\n{log.read_text() if log.exists() else ''}")
 
     def stop(self) -> None:
         """Stop the server in good order."""
