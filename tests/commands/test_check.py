@@ -28,7 +28,8 @@ def test_a_good_installation(night: Night, crontab: None, tmp_path: Path) -> Non
     assert list(night.source.iterdir()) == []
 
 
-def test_a_broken_installation(night: Night, tmp_path: Path) -> None:
+@pytest.mark.xdist_group("crontab")  # the clock is compared with the hour of the cron line
+def test_a_broken_installation(night: Night, tmp_path: Path, crontab: None) -> None:
     broken = {
         "SFTP_KNOWN_HOSTS": str(tmp_path / "none"),
         "DATABASE_URL": "postgresql://127.0.0.1:1/x",
