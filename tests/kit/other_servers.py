@@ -36,7 +36,7 @@ class Server:
 
     def command(self) -> list[str]:
         """Write what the server needs and return the command that runs it, or skip the test."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of server says how it is started
 
     def start(self) -> None:
         """Start it and wait until it listens."""
