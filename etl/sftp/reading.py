@@ -36,6 +36,7 @@ class Reading:
 
     def __init__(self, ask: Ask, handle: bytes, blocks: Blocks, expected: int) -> None:
         self._ask, self._handle, self._blocks = ask, handle, blocks
+        self._said = expected  # bytes that the server has said, or 0
         self._expected = expected  # bytes that are asked for ahead, and one block behind them, which is to show the end
         self._next = 0  # offset of what is asked for next
         self._parts: deque[Part] = deque()
@@ -50,7 +51,9 @@ class Reading:
                 block = take(part.answer, Kind.DATA).string()
                 if len(block) > part.length:
                     raise Refusal(0, f"it gave {len(block)} bytes where {part.length} were asked for")
-                if not block:
+                if not block and part.start < self._said:
+                    raise Refusal(0, f"it gave no bytes at {part.start} of {self._said}")
+                if not block:  # some servers say so that a file ends
                     return
                 yield block
                 self._go_on(part, len(block))
