@@ -46,9 +46,10 @@ class Client:
         self.most_open = 0  # files that may be open at once; 0: the server does not say
         self._channel = channel
         self._packets = PacketReader(channel)
-        self._lock = Lock()  # of sending, and of the next three
+        self._lock = Lock()  # of the next five
         self._waiting: dict[int, Future[Answer]] = {}  # by number of request
         self._number = 0
+        self._to_send, self._is_sending = b"", False  # requests that wait for the thread that is sending
         self._trouble = ""  # why the connection is of no use
         self._since, self._brought = time.monotonic(), 0.0  # when this minute began, and what it has brought, in bytes
         self._looks = [Kind.LSTAT, Kind.STAT]  # ways to look; a server that does not know the first is asked the second
@@ -136,14 +137,20 @@ class Client:
         """Send a request and return its answer, which is still to come."""
         answer: Future[Answer] = Future()
         with self._lock:
+            if self._trouble:
+                raise Broken(self._trouble)
             if not self._waiting:
                 self._since, self._brought = time.monotonic(), 0
             self._number += 1
             self._waiting[self._number] = answer
+            self._to_send += pack(">IBI", len(content) + 5, kind, self._number) + content
+            sends, self._is_sending = not self._is_sending, True
+        while sends:  # what other threads ask for meanwhile goes out with the next round: few large writes, not many small ones
+            with self._lock:
+                round_, self._to_send = self._to_send, b""
+                sends = self._is_sending = bool(round_)
             with suppress(OSError, EOFError, paramiko.SSHException):  # the connection is closed; whoever waits hears of it
-                self._channel.sendall(pack(">IBI", len(content) + 5, kind, self._number) + content)
-            if self._trouble:
-                raise Broken(self._trouble)
+                self._channel.sendall(round_)
         if self.gently:
             answer.exception()  # wait for it
         return answer

@@ -19,15 +19,26 @@ from paramiko.kex_curve25519 import KexCurve25519
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")  # preferred: Python checks the MACs of the others
 CURVE25519 = "curve25519-sha256"  # RFC 8731's name; paramiko knows the older one, with @libssh.org
 
+RECEIVED = 1 << 18  # bytes that are taken from the system at once
+
 Finish = Callable[[paramiko.Message], object]
 
 
 class PromptSocket(socket.socket):
-    """A socket on which no side waits 40 ms, neither for more to send nor for more to acknowledge."""
+    """A socket that asks the system seldom, and on which no side waits 40 ms for more to send or to acknowledge."""
 
     def __init__(self, plain: socket.socket) -> None:
         super().__init__(fileno=plain.detach())
         self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._ahead = bytearray()  # received, and not yet asked for
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        """Receive all that has come and give it bit by bit: paramiko asks twice for each packet, however small."""
+        if not self._ahead:
+            self._ahead += super().recv(RECEIVED)
+        found = bytes(self._ahead[:size])
+        del self._ahead[:size]
+        return found
 
     def send(self, data: Any, flags: int = 0, /) -> int:
         """Send, and have the system acknowledge the answer at once: every send sets this back."""

@@ -4,9 +4,10 @@ import socket
 import stat
 import struct
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from threading import Thread
+from threading import Event, Thread
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -323,3 +324,38 @@ def test_no_server_raises_anything_else(answers: list[tuple[int, bytes]], limits
                 ask()
             except known as error:
                 assert str(error).isprintable()
+
+
+class SlowSocket(socket.socket):
+    """A socket that sends nothing before it may."""
+
+    def __init__(self, plain: socket.socket) -> None:
+        super().__init__(fileno=plain.detach())
+        self.settimeout(30)
+        self.rounds: list[bytes] = []
+        self.may_send = Event()
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        self.rounds.append(bytes(data))
+        assert self.may_send.wait(30)
+        super().sendall(data, flags)
+
+
+def test_what_is_asked_while_another_is_being_sent_goes_out_at_once() -> None:
+    """Many threads, few writes: each write costs a packet of SSH and a call of the system."""
+    questions, path = 8, b"/report_1.txt"
+    answers = questions * [(int(Kind.ATTRS), attributes(SIZE))]
+    with answering(VERSION + b"\0\0\0\3", answers) as near, SlowSocket(near) as slow, ThreadPoolExecutor(questions) as pool:
+        slow.may_send.set()
+        client = Client(slow)  # type: ignore[arg-type]
+        slow.may_send.clear()
+        slow.rounds.clear()
+        looks = [pool.submit(client.look, path)]
+        while not slow.rounds:
+            pass
+        looks += [pool.submit(client.look, path) for _ in range(questions - 1)]
+        while len(client._waiting) < questions:
+            pass
+        slow.may_send.set()
+        assert [look.result(30) for look in looks] == questions * [Look(Claim(7, None), None)]
+        assert [data.count(path) for data in slow.rounds if data] == [1, questions - 1]

@@ -1,6 +1,7 @@
 """What this program changes inside paramiko: a test for each change, which fails if another version of paramiko undoes it."""
 
 import ast
+import os
 import re
 import socket
 import threading
@@ -82,21 +83,35 @@ def test_a_socket_on_which_nobody_waits(peers: tuple[socket.socket, socket.socke
         assert near.fileno() == -1  # it has one owner
 
 
-def test_paramiko_sends_by_that_socket(openssh: OpenSSH) -> None:
-    sent = []
+def test_all_that_has_come_is_received_at_once(peers: tuple[socket.socket, socket.socket]) -> None:
+    near, far = peers
+    with PromptSocket(near) as prompt:
+        far.sendall(b"abcdefgh")
+        assert prompt.recv(1) == b"a"
+        with socket.socket(fileno=os.dup(prompt.fileno())) as bare, pytest.raises(BlockingIOError):
+            bare.recv(1, socket.MSG_DONTWAIT)  # nothing is left in the system
+        assert (prompt.recv(3), prompt.recv(100)) == (b"bcd", b"efgh")
+        far.close()
+        assert prompt.recv(1) == b""
+
+
+def test_paramiko_sends_and_receives_by_that_socket(openssh: OpenSSH) -> None:
+    sent, received = [], []
 
     class Watched(Transport):
         def __init__(self, plain: socket.socket) -> None:
             super().__init__(plain)
-            send = self.sock.send
+            send, receive = self.sock.send, self.sock.recv
             self.sock.send = lambda data: sent.append(len(data)) or send(data)
+            self.sock.recv = lambda size: received.append(size) or receive(size)
 
     with greeted(openssh.port, Watched) as transport:
         log_in(transport, openssh)
         assert isinstance(transport.sock, PromptSocket)
-        before = sum(sent)
+        before = sum(sent), len(received)
         transport.global_request("keepalive@openssh.com", wait=True)
-        assert sum(sent) > before
+        assert sum(sent) > before[0]
+        assert len(received) > before[1]
         assert transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK)
 
