@@ -21,6 +21,8 @@ TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin
 $(foreach name,$(TYPED),$(eval override export $(name) := $$(value $(name))))
 # An option for such a text, not for the environment's; the shell sees it as one word.
 given = $(if $(filter $(1),$(TYPED)),$(2)="$$$(1)")
+# The answer to a command that asks before it changes anything.
+YES_TYPED = $(if $(filter YES,$(TYPED)),$(if $(filter 1,$(YES)),--yes))
 export PYTHON3
 
 .PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop check notify-test report status history explain verify-backups restore-drill schedule unschedule test \
