@@ -1,10 +1,14 @@
-"""Zip the reports that are in the load log, read the zip back and compare it, delete the reports here and on the server."""
+"""Zip the reports that are in the load log, read the zip back and compare it, delete the reports here and on the server.
+
+Then remove what is older than BACKUP_KEEP_DAYS and ERRORS_KEEP_DAYS.
+"""
 
 import logging
 import time
 from pathlib import Path
 
 from backup.encryption import ENCRYPTED
+from backup.pruning import prune
 from backup.zips import ZIP_NAME, flaws, make_zip
 from base.files import sync_folder
 from base.progress import progress
@@ -21,10 +25,11 @@ log = logging.getLogger("etl.archive")
 
 
 def main(settings: Settings, run: Run) -> Status:
-    """Zip every report that is in the load log and in no zip yet, clear every report that is in a zip."""
+    """Zip every report that is in the load log and in no zip yet, clear every report that is in a zip, then prune."""
     work, database = WorkDir(settings), Database(settings)
     archive(database, work, settings)
     status = clear(database, work, settings)
+    prune(database, settings)
     database.close()
     return status
 
