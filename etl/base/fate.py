@@ -11,3 +11,4 @@ class Fate(StrEnum):
     DUPLICATE = "duplicate"  # the same bytes are loaded already
     REFUSED = "refused"  # the file is no report: it has no valid header
     QUARANTINED = "quarantined"  # too many records are rejected: nothing of the report is loaded
+    UNDONE = "undone"  # it was loaded, and a person or a corrected report has taken it back

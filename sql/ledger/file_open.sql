@@ -1,6 +1,9 @@
--- The reports that are not done with: in no checked zip yet, or perhaps still on the server. Reads load_file.
-select id, name, bytes, extract(epoch from source_mtime)::bigint, sha256, status, rows_read, rows_loaded, rows_rejected, server_said,
-       archive_name, archived_at is not null
-from load_file
-where archived_at is null or source_deleted_at is null
-order by id;
+-- The reports that are not done with: in no checked zip yet, or perhaps still on the server. Without later changes, as their
+-- zip's manifest has them or will have them. Reads load_file and load_change.
+select f.id, name, bytes, extract(epoch from source_mtime)::bigint, sha256, coalesce(c.status, f.status),
+       coalesce(c.rows_read, f.rows_read), coalesce(c.rows_loaded, f.rows_loaded), coalesce(c.rows_rejected, f.rows_rejected),
+       server_said, archive_name, archived_at is not null
+from load_file f
+left join lateral (select * from load_change where file_id = f.id order by id limit 1) c on true
+where (archived_at is null or source_deleted_at is null) and reload_of is null
+order by f.id;

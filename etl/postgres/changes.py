@@ -1,0 +1,61 @@
+"""Changes to files that are in the load log (contract section 9): who made them, and what counters and sums follow.
+
+Each function is a part of one transaction, which begins with ``lock``.
+"""
+
+import os
+import pwd
+import socket
+from typing import NamedTuple
+
+from psycopg2.extensions import cursor
+
+from postgres.database import one, query
+from postgres.ledger import Basis
+
+
+class Moved(NamedTuple):
+    """How many visitors a change touches."""
+
+    gone: int
+    changed: int  # other counts, or another first or last visit
+    new: int
+
+
+def lock(cursor: cursor) -> Basis | None:
+    """Keep loads out until this transaction ends; return what the counters mean, None before the first load."""
+    cursor.execute(query("changes/lock"))
+    basis: Basis | None = one(cursor, "load/basis")
+    return basis
+
+
+def enter(cursor: cursor, what: str, file_id: int, lines: int) -> None:
+    """Enter a change of a file before it is made: who makes it, and status and counts before."""
+    values = {"changed_by": person(), "what": what, "file_id": file_id, "lines": lines}
+    cursor.execute(query("changes/enter"), values)
+
+
+def person() -> str:
+    """Return who makes a change, as user@host; behind sudo, the user who called sudo."""
+    user = os.environ.get("SUDO_USER")
+    if not user:
+        try:
+            user = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:  # a container may run under a number without a name
+            user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def undo(cursor: cursor, what: str, file_id: int, lines: int, basis: Basis) -> Moved:
+    """Take a loaded file back, as if it had never been loaded; ``what`` is undo or replace."""
+    enter(cursor, what, file_id, lines)
+    moved = recount(cursor, file_id, basis, without=True)
+    cursor.execute(query("changes/file_undo"), {"file_id": file_id})
+    return moved
+
+
+def recount(cursor: cursor, file_id: int, basis: Basis, line_numbers: list[int] | None = None, *, without: bool = False) -> Moved:
+    """Recount the visitors of these lines of a file, None: of all; ``without`` counts the file itself no longer."""
+    as_of, visit_event = basis
+    values = {"file_id": file_id, "line_numbers": line_numbers, "without": without, "as_of": as_of, "visit_event": visit_event}
+    return Moved(*one(cursor, "changes/visitor_recount", values))
