@@ -25,7 +25,7 @@ given = $(if $(filter $(1),$(TYPED)),$(2)="$$$(1)")
 YES_TYPED = $(if $(filter YES,$(TYPED)),$(if $(filter 1,$(YES)),--yes))
 export PYTHON3
 
-.PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop check notify-test report status history explain verify-backups restore-drill prune undo schedule unschedule test \
+.PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop check notify-test report status history explain verify-backups restore-drill prune undo reload schedule unschedule test \
         crash-test bench lint clean
 
 help: ## List the targets
@@ -102,8 +102,12 @@ restore-drill: .venv/etl ## Load all backups into a scratch database and compare
 
 prune: .venv/etl ## Remove what BACKUP_KEEP_DAYS and ERRORS_KEEP_DAYS no longer keep; YES=1 answers the question
 	$(LOOK) prune $(YES_TYPED)
+
 undo: .venv/etl ## Take a loaded report back: FILE=report_8.txt or ID=12; YES=1 answers for scripts
 	$(LOOK) undo $(call given,FILE,--file) $(call given,ID,--id) $(YES_TYPED)
+
+reload: .venv/etl ## Load a report again from its zip, if it is undone, refused or quarantined: FILE= or ID=
+	$(LOOK) reload $(call given,FILE,--file) $(call given,ID,--id) $(YES_TYPED)
 
 schedule: .venv/etl ## Install the cron line: every night at 00:02, or HOUR=6
 	ETL_ASKED_BY=make $(PYTHON) etl schedule $(call given,HOUR,--hour)

@@ -16,6 +16,7 @@ from base.workdir import Report, WorkDir
 from postgres import ledger
 from postgres.database import Database, one, query
 from postgres.insertion import Insertion, Staged
+from postgres.ledger import Delivery
 from runtime.script import run_script
 
 CONNECTIONS = 2  # connections that load at the same time
@@ -102,12 +103,15 @@ def prepare(cursor: cursor, run: Run, settings: Settings) -> None:
 
 def load_report(cursor: cursor, staged: Staged, run: Run, settings: Settings) -> Fate | None:
     """Load one report and return its fate, or None if an earlier run had committed it."""
-    report, verdict, file_id = staged
-    delivery, basis = ledger.look(cursor, verdict, file_id)
+    delivery, basis = ledger.look(cursor, staged.verdict, staged.file_id)
     if basis != (settings.as_of, settings.visit_event):
         raise StageError(Status.LOCKED, "another run has changed what the counters mean.", "the next run loads this report.")
-    if delivery.known:
-        return None
+    return None if delivery.known else load_delivery(cursor, staged, delivery, run, settings)
+
+
+def load_delivery(cursor: cursor, staged: Staged, delivery: Delivery, run: Run, settings: Settings) -> Fate:
+    """Load a report that ``ledger.look`` has looked for in the load log, and return its fate."""
+    report, verdict, file_id = staged
     insertion = Insertion(cursor, staged, settings)
     fate = Fate.DUPLICATE if delivery.loaded else insertion.insert()
     read = 0 if fate is Fate.DUPLICATE else verdict.rows_read

@@ -33,8 +33,10 @@ class File(NamedTuple):
     rows_read: int
     rows_loaded: int
     rows_rejected: int
+    visitors_new: int
+    visitors_updated: int
     archive_name: str | None  # None: not in a zip yet
-    is_newest: bool  # it was not loaded again from its zip
+    is_newest: bool  # no later load of the same bytes
 
     def __str__(self) -> str:
         """Return e.g. ``report_8.txt (ID 12)``."""
@@ -69,8 +71,7 @@ def nothing(fact: str, hint: str) -> StageError:
 
 def choose(cursor: cursor, asked: argparse.Namespace, fates: Collection[Fate], settings: Settings) -> File:
     """Return the one report with one of these fates that the command line means; raise StageError if there is not one."""
-    values = {"file_id": asked.id, "name": asked.file, "timezone": settings.timezone}
-    found = [File(*row) for row in rows(cursor, "changes/files", values)]
+    found = find(cursor, settings, file_id=asked.id, name=asked.file)
     if not found:
         named = " ".join([*([f"ID={asked.id}"] if asked.id else []), *([f"FILE={shown(asked.file)}"] if asked.file else [])])
         raise nothing(f"the load log does not know {named}.", "make history shows the nights; load_file has every report.")
@@ -82,6 +83,14 @@ def choose(cursor: cursor, asked: argparse.Namespace, fates: Collection[Fate], s
         ids = ", ".join(f"ID={file.file_id} of {file.decided} with {count_of(file.rows_read, 'line')}" for file in fit)
         raise nothing(f"several reports have the name {shown(asked.file)}.", f"name one: {ids}.")
     return fit[0]
+
+
+def find(
+    cursor: cursor, settings: Settings, *, file_id: int | None = None, name: str | None = None, sha256: str | None = None
+) -> list[File]:
+    """Return the reports with this id, this name and these bytes; None does not ask."""
+    values = {"file_id": file_id, "name": name, "sha256": sha256, "timezone": settings.timezone}
+    return [File(*row) for row in rows(cursor, "changes/files", values)]
 
 
 def mails(cursor: cursor) -> Mails:

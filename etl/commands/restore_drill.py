@@ -1,5 +1,6 @@
 """Check that the backups can be restored. Loads every zip into a scratch database, then compares scratch and live database."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -16,7 +17,6 @@ from tqdm import tqdm
 from backup.encryption import read_identities
 from backup.zips import flaws, open_zip
 from base.counting import count_of
-from base.fate import Fate
 from base.run import Run
 from base.settings import Settings
 from base.trouble import StageError, Status
@@ -37,7 +37,8 @@ def main(live: Settings) -> Status:
     entries = database.run(ledger.archived_entries)
     zips = [known for known in database.run(ledger.zips) if known.name in entries]
     kept = {known.name: entries[known.name] for known in zips if not known.is_pruned}
-    pruned = [entry for known in zips if known.is_pruned for entry in entries[known.name] if entry.status == Fate.LOADED]
+    loaded = set(database.run(rows, "commands/drill_loaded"))
+    pruned = [place for place in loaded if place[0] not in kept]
     as_of, visit_event = database.run(one, "load/basis") or (live.as_of, live.visit_event)
     for flaw in chain.from_iterable(
         flaws(live.backup_dir / known.name, known.stamp, kept[known.name], identities) for known in zips if not known.is_pruned
@@ -57,7 +58,8 @@ def main(live: Settings) -> Status:
                     "max_error_rate": 1.0,
                 }
             )
-            restored = restore(kept, scratch, database, identities)
+            counting = {name: [entry for entry in kept[name] if (name, entry.name) in loaded] for name in kept}
+            restored = restore(counting, scratch, database, identities)
         status = compare(database.run(contents), restored)
         if pruned:
             print(f"{count_of(len(pruned), 'file')} not compared: the zips are pruned, as BACKUP_KEEP_DAYS asks.")
@@ -70,15 +72,14 @@ def main(live: Settings) -> Status:
 def restore(zips: dict[str, list[Entry]], scratch: Settings, live: Database, identities: Sequence[Identity]) -> dict[str, Any]:
     """Load the zips into the scratch database and return its ``contents``.
 
-    The scratch database may accept lines that the live Postgres refused: these are deleted. Lines whose zips are pruned come
-    from the live database, because its visitors count them.
+    Lines whose zips are pruned come from the live database, because its visitors count them.
     """
     migrate(scratch)
     database, work = Database(scratch), WorkDir(scratch)
     run = Run.current("restore_drill")
     for name, entries in tqdm(zips.items(), unit="zip", disable=None):
         with open_zip(scratch.backup_dir / name, identities) as archive:
-            for entry in (entry for entry in entries if entry.status == Fate.LOADED):
+            for entry in entries:
                 report = work.report(entry.name)
                 with archive.open(entry.name) as member, report.path.open("wb") as file:
                     shutil.copyfileobj(member, file)
@@ -89,7 +90,7 @@ def restore(zips: dict[str, list[Entry]], scratch: Settings, live: Database, ide
         for report in work.reports():
             report.remove()
     has_more = copy_pruned(live, database)
-    database.run(forget, live.run(rows, "commands/drill_refused"), scratch, has_more)
+    database.run(follow, live, scratch, has_more)
     restored = database.run(contents)
     database.close()
     return restored
@@ -106,11 +107,18 @@ def copy_pruned(live: Database, scratch: Database) -> bool:
             return cursor.rowcount > 0
 
 
-def forget(cursor: cursor, refused: list[Any], scratch: Settings, has_more: bool) -> None:
-    """Delete the ``refused`` lines, given as (SHA-256, line number); recount the visitors if lines went, or ``has_more``."""
+def follow(cursor: cursor, live: Database, scratch: Settings, has_more: bool) -> None:
+    """Do with single lines what was done with them in the live database; recount the visitors if there are any, or ``has_more``.
+
+    The scratch database may accept lines that the live Postgres refused: these are deleted. Lines that somebody corrected are
+    copied.
+    """
+    refused, corrected = live.run(rows, "commands/drill_refused"), live.run(rows, "commands/drill_corrected")
     for sha256, line_number in refused:
         cursor.execute(query("commands/drill_forget"), {"sha256": sha256, "line_number": line_number})
-    if refused or has_more:
+    for sha256, row in corrected:
+        cursor.execute(query("commands/drill_correct"), {"sha256": sha256, "row": json.dumps(row)})
+    if refused or corrected or has_more:
         cursor.execute(query("load/visitor_recount"), {"as_of": scratch.as_of, "visit_event": scratch.visit_event})
 
 

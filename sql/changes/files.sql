@@ -1,9 +1,9 @@
--- The reports with this id and name; a null asks for neither. Reads load_file.
--- A reload has the same bytes as the report that it was loaded from: is_newest says which of them was last.
+-- The reports with this id, this name and these bytes; a null does not ask. Reads load_file.
+-- is_newest: of the loads of the same bytes, the last; a duplicate is no load.
 select id, name, sha256, status, (loaded_at at time zone %(timezone)s)::timestamp(0), rows_read, rows_loaded, rows_rejected,
-       case when archived_at is not null then archive_name end,
-       id = (select max(o.id) from load_file o
-             where coalesce(o.reload_of, o.id) = coalesce(f.reload_of, f.id)) as is_newest
+       visitors_new, visitors_updated, case when archived_at is not null then archive_name end,
+       id = (select max(o.id) from load_file o where o.sha256 = f.sha256 and o.status <> 'duplicate') as is_newest
 from load_file f
 where (%(file_id)s::integer is null or id = %(file_id)s) and (%(name)s::text is null or name = %(name)s)
+  and (%(sha256)s::text is null or sha256 = %(sha256)s)
 order by id;

@@ -9,6 +9,9 @@ alter table load_file add column reload_of integer;
 comment on column load_file.reload_of is
     'The delivery whose zip this load came from, see load_file.id; NULL: the file came from the server.';
 
+-- The loads of the same bytes: duplicates and reloads.
+create index load_file_sha256 on load_file (sha256);
+
 create table load_change (
     id             bigint generated always as identity primary key,
     changed_at     timestamptz not null default now(),
