@@ -25,7 +25,7 @@ given = $(if $(filter $(1),$(TYPED)),$(2)="$$$(1)")
 YES_TYPED = $(if $(filter YES,$(TYPED)),$(if $(filter 1,$(YES)),--yes))
 export PYTHON3
 
-.PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop check notify-test report status history explain verify-backups restore-drill prune undo reload schedule unschedule test \
+.PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop check notify-test report status history explain verify-backups restore-drill prune undo reload rejects replay schedule unschedule test \
         crash-test bench lint clean
 
 help: ## List the targets
@@ -108,6 +108,12 @@ undo: .venv/etl ## Take a loaded report back: FILE=report_8.txt or ID=12; YES=1 
 
 reload: .venv/etl ## Load a report again from its zip, if it is undone, refused or quarantined: FILE= or ID=
 	$(LOOK) reload $(call given,FILE,--file) $(call given,ID,--id) $(YES_TYPED)
+
+rejects: .venv/etl ## Write a report's rejected lines to LOG_DIR, to be corrected: FILE= or ID=
+	$(LOOK) rejects $(call given,FILE,--file) $(call given,ID,--id)
+
+replay: .venv/etl ## Load the corrected lines of such a file: REJECTS=logs/report_8.txt.rejects.csv
+	$(LOOK) replay $(call given,REJECTS,--rejects) $(YES_TYPED)
 
 schedule: .venv/etl ## Install the cron line: every night at 00:02, or HOUR=6
 	ETL_ASKED_BY=make $(PYTHON) etl schedule $(call given,HOUR,--hour)

@@ -1,6 +1,7 @@
 """Load every staged report into Postgres, one transaction each, and keep the visitors' counters right."""
 
 import logging
+from itertools import chain
 
 from psycopg2.extensions import cursor
 
@@ -13,7 +14,8 @@ from base.threads import in_threads
 from base.trouble import StageError, Status
 from base.waiting import Outage
 from base.workdir import Report, WorkDir
-from postgres import ledger
+from parsing.faults import Code
+from postgres import changes, ledger
 from postgres.database import Database, one, query
 from postgres.insertion import Insertion, Staged
 from postgres.ledger import Delivery
@@ -49,7 +51,9 @@ def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> None:
 def load_reports(reports: list[Report], run: Run, settings: Settings) -> Status:
     """Load the staged reports and return the gravest status; raise Outage if Postgres stays away.
 
-    CONNECTIONS reports are loaded at a time. Copies (reports with the same bytes) are loaded one after the other.
+    CONNECTIONS reports are loaded at a time. Copies (reports with the same bytes) are loaded one after the other. So are
+    reports that take an earlier one's place, when all others are loaded: they change visitors in two turns, and two such
+    loads side by side might wait for each other.
     """
     verdicts = [(report, verdict) for report in reports if (verdict := report.verdict())]
     databases = [Database(settings) for _ in range(CONNECTIONS)]
@@ -62,27 +66,34 @@ def load_reports(reports: list[Report], run: Run, settings: Settings) -> Status:
     def load_copies(database: Database, same: list[Staged]) -> Status:
         return max(load_safely(database, staged, run, settings) for staged in same)
 
+    last = replacing(databases[0], copies, settings)
     with progress("load", sum(report.staged_bytes() for report, _ in verdicts)):
-        status = max(in_threads(databases, load_copies, copies.values()), default=Status.DONE)
+        statuses = in_threads(databases, load_copies, [same for sha256, same in copies.items() if sha256 not in last])
+        statuses += in_threads(databases[:1], load_copies, [copies[sha256] for sha256 in last])
     for database in databases:
         database.close()
-    return status
+    return max(statuses, default=Status.DONE)
+
+
+def replacing(database: Database, copies: dict[str, list[Staged]], settings: Settings) -> list[str]:
+    """Return the SHA-256 of the reports that may take an earlier one's place: a report of their name is loaded."""
+    if settings.on_reused_name == "keep" or not copies:
+        return []
+    names = {sha256: [staged.report.name for staged in same] for sha256, same in copies.items()}
+    loaded = database.run(ledger.names_loaded, [*chain.from_iterable(names.values())])
+    return [sha256 for sha256, of_copies in names.items() if not loaded.isdisjoint(of_copies)]
 
 
 def load_safely(database: Database, staged: Staged, run: Run, settings: Settings) -> Status:
     """Load one report and return its status. Trouble with this report stops no other report."""
-    name = staged.report.name
     try:
         fate = database.run(load_report, staged, run, settings)
     except Outage:
         raise
     except StageError as error:
-        log.error("%s: %s", name, error)
+        log.error("%s: %s", staged.report.name, error)
         return error.status
-    if fate in (Fate.REFUSED, Fate.QUARANTINED):
-        log.warning("%s is %s. Hint: errors, line 1 of that file, says why.", name, fate)
-        return Status.REFUSED
-    return Status.DONE
+    return Status.REFUSED if fate in (Fate.REFUSED, Fate.QUARANTINED) else Status.DONE
 
 
 def prepare(cursor: cursor, run: Run, settings: Settings) -> None:
@@ -124,10 +135,30 @@ def load_delivery(cursor: cursor, staged: Staged, delivery: Delivery, run: Run, 
         "visitors_updated": insertion.visitors_updated,
     }
     ledger.add_file(cursor, run, delivery, verdict, {"status": fate} | counts)
-    if delivery.name_reused:
-        log.warning("%s came before with another content. Hint: ask the sender which one counts; both are kept.", report.name)
     log.info("%s %s %s", fate, report.name, " ".join(f"{name}={count}" for name, count in counts.items()))
+    if fate is Fate.QUARANTINED:
+        lines = f"{insertion.rejected:,} of {read:,} lines are rejected, and MAX_ERROR_RATE is {settings.max_error_rate:g}"
+        hint = f"make rejects ID={file_id} lists them; raise the rate, then make reload ID={file_id} loads it."
+        log.warning("%s is quarantined: %s. Hint: %s", report.name, lines, hint)
+    elif fate is Fate.REFUSED:
+        hint = f"ask the sender; make rejects ID={file_id} shows that line."
+        log.warning("%s is refused: %s. Hint: %s", report.name, Code.LAYOUT_HEADER.meaning, hint)
+    replace_earlier(cursor, staged, delivery.earlier if fate is Fate.LOADED else [], settings)
     return fate
+
+
+def replace_earlier(cursor: cursor, staged: Staged, earlier: list[int], settings: Settings) -> None:
+    """Take back the earlier files of a loaded report's name, if ON_REUSED_NAME says so; warn of each."""
+    name = staged.report.name
+    for file_id in earlier:
+        if settings.on_reused_name == "keep":
+            fact = f"{name} came before with another content, and both count"
+            hint = f"ask the sender which one counts; make undo ID={file_id} takes the earlier one back."
+        else:
+            moved = changes.undo(cursor, "replace", file_id, (settings.as_of, settings.visit_event))
+            fact = f"{name} came again with another content and takes the place of the earlier one"
+            hint = f"{moved}; make reload ID={file_id} would load the earlier one again."
+        log.warning("%s. Hint: %s", fact, hint)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ class Settings(DatabaseSettings):
     timezone: str = "America/Mexico_City"
     as_of: date = Field(default_factory=lambda fields: datetime.now(tz.gettz(fields.get("timezone"))).date())
     max_error_rate: float = Field(1.0, ge=0, le=1)
+    on_reused_name: Literal["keep", "replace"] = "keep"
     smtp_host: str | None = None
     smtp_port: int = Field(587, ge=1, le=65535)
     smtp_user: str | None = None

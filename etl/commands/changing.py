@@ -103,8 +103,7 @@ def preview(sentences: list[str], moved: Moved, before: Mails, after: Mails) -> 
     screen = console()
     for sentence in sentences:
         screen.print(sentence, soft_wrap=True)
-    counts = f"{moved.gone:,} gone, {moved.changed:,} with other counts, {moved.new:,} new"
-    screen.print(f"Visitors: {counts}.", soft_wrap=True)
+    screen.print(f"{moved}.".capitalize(), soft_wrap=True)
     made = table("", "mails of", "", ">before", ">after")
     nobody = (0,) * len(MAILS)
     for month in sorted(before.keys() | after.keys()):

@@ -21,7 +21,7 @@ def main(arguments: Namespace, settings: Settings, _: Run) -> None:
         file = choose(cursor, arguments, [Fate.LOADED], settings)
         assert basis  # the load has set it
         before = mails(cursor)
-        moved = changes.undo(cursor, "undo", file.file_id, file.rows_read, basis)
+        moved = changes.undo(cursor, "undo", file.file_id, basis)
         loaded, rejected = count_of(file.rows_loaded, "loaded line"), count_of(file.rows_rejected, "rejected line")
         preview([f"{file}: {loaded} and {rejected} are taken back."], moved, before, mails(cursor))
         is_wanted = confirm(f"Undo {file}?", arguments.yes)

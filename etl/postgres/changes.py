@@ -21,6 +21,18 @@ class Moved(NamedTuple):
     changed: int  # other counts, or another first or last visit
     new: int
 
+    def __str__(self) -> str:
+        """Return the counts in words."""
+        return f"visitors: {self.gone:,} gone, {self.changed:,} with other counts, {self.new:,} new"
+
+
+class Counts(NamedTuple):
+    """How many lines of a file a change adds; below 0: takes away."""
+
+    loaded: int
+    rejected: int
+    new: int = 0  # visitors that came with them
+
 
 def lock(cursor: cursor) -> Basis | None:
     """Keep loads out until this transaction ends; return what the counters mean, None before the first load."""
@@ -29,8 +41,8 @@ def lock(cursor: cursor) -> Basis | None:
     return basis
 
 
-def enter(cursor: cursor, what: str, file_id: int, lines: int) -> None:
-    """Enter a change of a file before it is made: who makes it, and status and counts before."""
+def enter(cursor: cursor, what: str, file_id: int, lines: int | None = None) -> None:
+    """Enter a change of a file before it is made: who makes it, status and counts before, and how many lines; None: all."""
     values = {"changed_by": person(), "what": what, "file_id": file_id, "lines": lines}
     cursor.execute(query("changes/enter"), values)
 
@@ -46,9 +58,9 @@ def person() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def undo(cursor: cursor, what: str, file_id: int, lines: int, basis: Basis) -> Moved:
+def undo(cursor: cursor, what: str, file_id: int, basis: Basis) -> Moved:
     """Take a loaded file back, as if it had never been loaded; ``what`` is undo or replace."""
-    enter(cursor, what, file_id, lines)
+    enter(cursor, what, file_id)
     moved = recount(cursor, file_id, basis, without=True)
     cursor.execute(query("changes/file_undo"), {"file_id": file_id})
     return moved
@@ -59,3 +71,13 @@ def recount(cursor: cursor, file_id: int, basis: Basis, line_numbers: list[int] 
     as_of, visit_event = basis
     values = {"file_id": file_id, "line_numbers": line_numbers, "without": without, "as_of": as_of, "visit_event": visit_event}
     return Moved(*one(cursor, "changes/visitor_recount", values))
+
+
+def count(cursor: cursor, file_id: int, basis: Basis, more: Counts) -> None:
+    """Count so many lines of a file more, and make its sums anew."""
+    values = more._asdict() | {"file_id": file_id, "visit_event": basis[1]}
+    (visitors,) = one(cursor, "load/visitors_of_file", values)
+    cursor.execute(query("changes/file_count"), values | {"visitors": visitors})
+    cursor.execute(query("changes/sums_delete"), values)
+    cursor.execute(query("load/file_campaign"), values)
+    cursor.execute(query("load/file_rejects"), values)

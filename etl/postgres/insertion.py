@@ -46,6 +46,7 @@ class Insertion:
         self.rule: dict[str, Any] = {"file_id": file_id, "as_of": settings.as_of, "visit_event": settings.visit_event}
         self.max_error_rate = settings.max_error_rate
         self.loaded = self.visitors_new = self.visitors_updated = 0
+        self.rejected = 0  # lines with faults; of a quarantined report, the others are not loaded either
         self.refused: dict[int, Fault] = {}  # line number: Postgres's reason
 
     def insert(self) -> Fate:
@@ -57,21 +58,21 @@ class Insertion:
         self.insert_errors()
         if self.verdict.fate == Fate.REFUSED:
             return Fate.REFUSED
-        rejected = self.verdict.rows_read - self.verdict.rows_accepted
-        if not self.is_too_much(rejected):
+        self.rejected = self.verdict.rows_read - self.verdict.rows_accepted
+        if not self.is_too_much():
             self.insert_visits()
-            rejected = self.verdict.rows_read - self.loaded
-            if not self.is_too_much(rejected):
+            self.rejected = self.verdict.rows_read - self.loaded
+            if not self.is_too_much():
                 return Fate.LOADED
             self.take_back()
-        fault = Fault(Code.ERROR_RATE, value=f"{rejected} of {self.verdict.rows_read}")
+        fault = Fault(Code.ERROR_RATE, value=f"{self.rejected} of {self.verdict.rows_read}")
         self.add_errors({1: fault})
         return Fate.QUARANTINED
 
-    def is_too_much(self, rejected: int) -> bool:
-        """Return whether so many rejected lines are a larger share of the report than MAX_ERROR_RATE."""
+    def is_too_much(self) -> bool:
+        """Return whether the rejected lines are a larger share of the report than MAX_ERROR_RATE."""
         read = self.verdict.rows_read
-        return read > 0 and rejected / read > self.max_error_rate
+        return read > 0 and self.rejected / read > self.max_error_rate
 
     def insert_visits(self) -> None:
         """Insert the staged lines and count their visits, piece by piece if Postgres refuses a line."""

@@ -53,11 +53,17 @@ class Delivery(NamedTuple):
     known: bool  # this very delivery is in the log: an earlier run committed it
     loaded: bool  # the same bytes have been loaded before, under whatever name
     name_reused: bool  # another content has come under this name
+    earlier: list[int]  # ids of the files with this name and another content that are loaded
 
 
 def reserve_ids(cursor: cursor, count: int) -> list[int]:
     """Return new file ids, ascending."""
     return [row[0] for row in rows(cursor, "ledger/file_ids", {"count": count})]
+
+
+def names_loaded(cursor: cursor, names: list[str]) -> set[str]:
+    """Return those of the names under which a file is loaded."""
+    return {name for (name,) in rows(cursor, "ledger/file_names", {"names": names})}
 
 
 def look(cursor: cursor, verdict: Verdict, file_id: int) -> tuple[Delivery, Basis]:
@@ -67,8 +73,8 @@ def look(cursor: cursor, verdict: Verdict, file_id: int) -> tuple[Delivery, Basi
     """
     statements = query("load/lock"), query("load/file_current"), "savepoint report;", prepare_once(cursor, "ledger/file_look")
     cursor.execute("".join(statements), vars(verdict) | {"file_id": file_id})
-    ((known, loaded, name_reused, as_of, visit_event),) = cursor.fetchall()
-    return Delivery(known, loaded, name_reused), (as_of, visit_event)
+    ((*delivery, as_of, visit_event),) = cursor.fetchall()
+    return Delivery(*delivery), (as_of, visit_event)
 
 
 def add_file(cursor: cursor, run: Run, delivery: Delivery, verdict: Verdict, values: dict[str, Any]) -> None:

@@ -4,4 +4,5 @@ select exists (select from load_file
                  and source_deleted_at is null) as known,
        exists (select from load_file where sha256 = %(sha256)s and status = 'loaded') as loaded,
        exists (select from load_file where name = %(name)s and sha256 <> %(sha256)s) as name_reused,
+       array(select id from load_file where name = %(name)s and sha256 <> %(sha256)s and status = 'loaded' order by id) as earlier,
        (select as_of from visitor_basis), (select visit_event from visitor_basis);

@@ -7,6 +7,7 @@ import pytest
 from kit.night import Night
 from kit.recount import assert_lawful
 from kit.samples import line, report
+from kit.sound import assert_sound
 
 FAULTY = line(envio="31/02/2013 10:00")
 GOOD = report(line(), line("bea@example.com", "09/01/2013 18:30"), FAULTY)
@@ -23,15 +24,6 @@ def archived(night: Night) -> Night:
     night.settings["MAX_ERROR_RATE"] = "0.5"
     assert night.run().returncode == 3
     return night
-
-
-def assert_sound(night: Night) -> None:
-    assert_lawful(night)
-    verified, drilled = night.run("verify-backups"), night.run("restore-drill")
-    assert verified.returncode == 0, verified.stdout
-    assert "no flaws" in verified.stdout
-    assert drilled.returncode == 0, drilled.stdout + drilled.stderr
-    assert "no differences" in drilled.stdout
 
 
 def test_undo_of_an_undo(archived: Night) -> None:
