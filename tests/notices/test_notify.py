@@ -108,7 +108,7 @@ def test_a_warning(told: Told) -> None:
     (message,) = told.mail.received
     text = plain(message)
     for expected in (
-        "* load: report_3.txt is refused. Hint:",
+        "* load: report_3.txt is refused: the file is empty, or its first line is not the header. Hint:",
         "* load: missing in the consecutive numbers: report_2.txt.",
         "Files on the server:        2 = 2 pulled\n",
         "Files decided on:           2 = 1 loaded, 0 duplicate, 1 refused, 0 quarantined\n",
@@ -123,14 +123,15 @@ def test_a_warning(told: Told) -> None:
     assert re.search(r"Zip: +visitas_\S+\.zip, 2 files, [\d,]+ bytes\n", text)
     (said,) = told.said()
     assert said.startswith("*WARNING*: 1 of 2 files loaded")
-    assert ":warning: load: report_3.txt is refused." in said
+    assert ":warning: load: report_3.txt is refused: the file is empty" in said
     assert told.switch.paths()[-1] == "/SECRET-PING/0"
 
 
 SAMPLE_DIGEST = """\
 WARNING: 3 of 4 files loaded, 1 refused, 1,031 of 1,040 lines
 
-* load: report_11.txt is refused. Hint: errors, line 1 of that file, says why.
+* load: report_11.txt is refused: the file is empty, or its first line is not the header. \
+Hint: ask the sender; make rejects ID=4 shows that line.
 * load: missing in the consecutive numbers: report_9.txt. Hint: ask the sender; each is named once.
 
 Files on the server:        4 = 4 pulled
