@@ -25,7 +25,7 @@ given = $(if $(filter $(1),$(TYPED)),$(2)="$$$(1)")
 YES_TYPED = $(if $(filter YES,$(TYPED)),$(if $(filter 1,$(YES)),--yes))
 export PYTHON3
 
-.PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop check notify-test report status history explain verify-backups restore-drill prune undo reload rejects replay schedule unschedule test \
+.PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop check notify-test report status history explain verify-backups restore-drill prune undo reload rejects replay forget schedule unschedule test \
         crash-test bench lint clean
 
 help: ## List the targets
@@ -114,6 +114,9 @@ rejects: .venv/etl ## Write a report's rejected lines to LOG_DIR, to be correcte
 
 replay: .venv/etl ## Load the corrected lines of such a file: REJECTS=logs/report_8.txt.rejects.csv
 	$(LOOK) replay $(call given,REJECTS,--rejects) $(YES_TYPED)
+
+forget: .venv/etl ## Erase a person from everything but the zips: EMAIL=a@b.com
+	$(LOOK) forget $(call given,EMAIL,--email) $(YES_TYPED)
 
 schedule: .venv/etl ## Install the cron line: every night at 00:02, or HOUR=6
 	ETL_ASKED_BY=make $(PYTHON) etl schedule $(call given,HOUR,--hour)

@@ -17,6 +17,7 @@ from base.workdir import Report, WorkDir
 from parsing.faults import Code
 from postgres import changes, ledger
 from postgres.database import Database, one, query
+from postgres.erasure import pass_over
 from postgres.insertion import Insertion, Staged
 from postgres.ledger import Delivery
 from runtime.script import run_script
@@ -122,9 +123,13 @@ def load_report(cursor: cursor, staged: Staged, run: Run, settings: Settings) ->
 
 def load_delivery(cursor: cursor, staged: Staged, delivery: Delivery, run: Run, settings: Settings) -> Fate:
     """Load a report that ``ledger.look`` has looked for in the load log, and return its fate."""
+    if delivery.erased:
+        staged = pass_over(staged, delivery.erased)
     report, verdict, file_id = staged
     insertion = Insertion(cursor, staged, settings)
     fate = Fate.DUPLICATE if delivery.loaded else insertion.insert()
+    if 1 in delivery.erased:
+        cursor.execute(query("load/errors_blank"), {"file_id": file_id})
     read = 0 if fate is Fate.DUPLICATE else verdict.rows_read
     counts = {
         "file_id": file_id,

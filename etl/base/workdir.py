@@ -125,7 +125,7 @@ class Report:
 
     def remove(self) -> None:
         """Remove the staged files, then the report: while the report is there, the next run finds what is left."""
-        for kind in ("verdict.json", "statistics.csv", "errors.csv", "said.json"):
+        for kind in ("verdict.json", "statistics.csv", "errors.csv", "rest.statistics.csv", "rest.errors.csv", "said.json"):
             self.staged(kind).unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 

@@ -36,6 +36,7 @@ class File(NamedTuple):
     visitors_new: int
     visitors_updated: int
     archive_name: str | None  # None: not in a zip yet
+    is_pruned: bool  # that zip is
     is_newest: bool  # no later load of the same bytes
 
     def __str__(self) -> str:

@@ -55,6 +55,8 @@ def reload(cursor: cursor, file: File, run: Run, settings: Settings) -> File:
     """Load a report from its zip and return its new entry in the load log; raise StageError if that cannot be done."""
     if file.archive_name is None:
         raise nothing(f"{file} is in no zip yet.", "the next night puts it in a zip.")
+    if file.is_pruned:
+        raise nothing(f"the zip of {file} is pruned, as BACKUP_KEEP_DAYS asks.", "ask the sender for the report.")
     if loaded := [same for same in find(cursor, settings, sha256=file.sha256) if same.status == Fate.LOADED]:
         raise nothing(
             f"the bytes of {file} are loaded already, as {loaded[0]}.", f"make undo ID={loaded[0].file_id} comes first."

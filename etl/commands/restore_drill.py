@@ -56,6 +56,7 @@ def main(live: Settings) -> Status:
                     "as_of": as_of,
                     "visit_event": visit_event,
                     "max_error_rate": 1.0,
+                    "on_reused_name": "keep",
                 }
             )
             counting = {name: [entry for entry in kept[name] if (name, entry.name) in loaded] for name in kept}
@@ -76,6 +77,7 @@ def restore(zips: dict[str, list[Entry]], scratch: Settings, live: Database, ide
     """
     migrate(scratch)
     database, work = Database(scratch), WorkDir(scratch)
+    database.run(pass_over, live.run(rows, "commands/drill_erased"))
     run = Run.current("restore_drill")
     for name, entries in tqdm(zips.items(), unit="zip", disable=None):
         with open_zip(scratch.backup_dir / name, identities) as archive:
@@ -94,6 +96,12 @@ def restore(zips: dict[str, list[Entry]], scratch: Settings, live: Database, ide
     restored = database.run(contents)
     database.close()
     return restored
+
+
+def pass_over(cursor: cursor, erased: list[Any]) -> None:
+    """Have the loads pass over the lines of people who were forgotten, given as (SHA-256, line number)."""
+    sha256s, line_numbers = [sha256 for sha256, _ in erased], [number for _, number in erased]
+    cursor.execute(query("changes/erase"), {"sha256s": sha256s, "line_numbers": line_numbers})
 
 
 def copy_pruned(live: Database, scratch: Database) -> bool:

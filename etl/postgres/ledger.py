@@ -54,6 +54,7 @@ class Delivery(NamedTuple):
     loaded: bool  # the same bytes have been loaded before, under whatever name
     name_reused: bool  # another content has come under this name
     earlier: list[int]  # ids of the files with this name and another content that are loaded
+    erased: list[int]  # the lines of people who were forgotten
 
 
 def reserve_ids(cursor: cursor, count: int) -> list[int]:
