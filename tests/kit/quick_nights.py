@@ -103,6 +103,6 @@ class QuickNights:
     def forget(self) -> None:
         """Empty the tables and delete the zips."""
         tables = "visitor, visitor_basis, statistics, errors, load_gap, load_campaign, load_reject, load_file, load_zip, load_run"
-        execute(self.database, f"truncate {tables}")
+        execute(self.database, f"truncate {tables}, load_change, load_replay, load_erased")
         for path in (self.folder / "bckp").glob("*.zip"):
             path.unlink()
