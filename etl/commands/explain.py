@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from psycopg2.extensions import cursor
+from rich.console import Console
 
 from backup.zips import DAMAGE
 from base import settings as every_setting
@@ -49,6 +50,16 @@ class Delivery(NamedTuple):
     rows_read: int
     archive_name: str | None  # None: not in a zip yet
     original: str | None  # for a duplicate: name of the loaded report with the same bytes
+    changes: str | None  # what people changed, who, and when
+
+
+class KnownLine(NamedTuple):
+    """A line in the tables."""
+
+    row: dict[str, Any] | None  # as it is loaded
+    rejection: str | None  # codes and message
+    is_corrected: bool  # it was rejected, and somebody corrected it
+    is_erased: bool  # it was of somebody who was forgotten
 
 
 class ReceivedLine(NamedTuple):
@@ -131,37 +142,50 @@ def explain_line(cursor: cursor, name: str, number: int, settings: Settings) -> 
         return Status.REFUSED
     is_there = False
     for delivery in deliveries:
-        row, rejection = one(cursor, "commands/explain_line", {"file_id": delivery.file_id, "line_number": number})
-        rejection = rejection and without_codes(rejection)
-        received = find_line(delivery, name, number, settings)
+        known = KnownLine(*one(cursor, "commands/explain_line", {"file_id": delivery.file_id, "line_number": number}))
+        # What a zip still holds of somebody who was forgotten is shown to nobody.
+        received = ReceivedLine(None, None) if known.is_erased else find_line(delivery, name, number, settings)
         decided = f"{name} of {delivery.decided} in {settings.timezone}"
         screen.print(f"{decided}: {delivery.status}, {count_of(delivery.rows_read, 'line')} read", style="bold", soft_wrap=True)
-        screen.print(outcome(delivery, number, received, row, rejection), soft_wrap=True)
-        if received.line is not None:
-            text = printable(received.line.decode(errors="backslashreplace"))
-            screen.print(f"As received ({received.place}):\n{text}", soft_wrap=True)
-        if row:
-            made = table("", "column", "stored as")
-            for column in COLUMNS:
-                add_row(made, column.name, row[column.name])
-            show(screen, made)
-        screen.print()
-        is_there = is_there or received.line is not None or bool(row or rejection)
+        if delivery.changes:
+            screen.print(f"Changes: {delivery.changes}.", soft_wrap=True)
+        screen.print(outcome(delivery, number, received, known), soft_wrap=True)
+        show_line(screen, received, known.row)
+        is_there = is_there or received.line is not None or any(known)
     return Status.DONE if is_there else Status.REFUSED
 
 
-def outcome(delivery: Delivery, number: int, received: ReceivedLine, row: object, rejection: str | None) -> str:
+def show_line(screen: Console, received: ReceivedLine, row: dict[str, Any] | None) -> None:
+    """Print a line as received, and as it is stored."""
+    if received.line is not None:
+        text = printable(received.line.decode(errors="backslashreplace"))
+        screen.print(f"As received ({received.place}):\n{text}", soft_wrap=True)
+    if row:
+        made = table("", "column", "stored as")
+        for column in COLUMNS:
+            add_row(made, column.name, row[column.name])
+        show(screen, made)
+    screen.print()
+
+
+def outcome(delivery: Delivery, number: int, received: ReceivedLine, known: KnownLine) -> str:
     """Return a sentence that says what became of a line, and why; the first reason that holds is the answer."""
-    line = received.line
+    line, rejection = received.line, known.rejection and without_codes(known.rejection)
     reasons = (
-        (row, "is loaded."),
+        (known.row and known.is_corrected, "is loaded as somebody corrected it."),
+        (known.row, "is loaded."),
         (rejection and number == 1, f"stands for the whole report, which is {delivery.status}: {rejection}."),
         (rejection, f"is rejected: {rejection}."),
+        (known.is_erased, "is of somebody who was forgotten."),
         (line is None and received.place, f"does not exist: the report in {received.place} is shorter."),
         (delivery.original, f"was not loaded again: {delivery.original} has the same bytes. Ask for that report's line."),
         (number == 1, "is the header."),
         (line is None, f"is not known: the report is neither in a zip in BACKUP_DIR nor in WORK_DIR{received.trouble}."),
         (not is_record(line or b""), "is blank: no record, and not counted."),
+        (
+            delivery.status == Fate.UNDONE,
+            f"is not loaded: the report is undone. make reload ID={delivery.file_id} loads it again.",
+        ),
         (delivery.status == Fate.REFUSED, "was not read: the whole report is refused, see its line 1."),
         (delivery.status == Fate.LOADED, "is neither in statistics nor in errors: somebody has deleted it."),
         (True, f"has no fault, but the whole report is {delivery.status}: see its line 1."),

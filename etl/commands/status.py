@@ -1,4 +1,4 @@
-"""Show on one screen how things stand. Last night and next, what waits, lock, backup, alert, database."""
+"""Show on one screen how things stand. Last night and next, what waits, lock, backup, alert, change, database."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -27,6 +27,7 @@ STATEMENTS = {
     "run": "commands/status_run",
     "lock": "commands/status_lock",
     "backup": "commands/status_backup",
+    "change": "commands/status_change",
     "database": "commands/status_database",
 }
 
@@ -141,6 +142,14 @@ def alert(settings: Settings, _: LoadLog) -> str:
     return f"{when:%Y-%m-%d %H:%M}: {alerts.last_alert}"
 
 
+def change(_: Settings, log: LoadLog) -> str:
+    """Tell what people changed last."""
+    if log["change"] is None:
+        return "none yet"
+    when, what, name, person = log["change"]
+    return f"{when:%Y-%m-%d %H:%M}: {what} of {name} by {person}"
+
+
 def database(_: Settings, log: LoadLog) -> str:
     """Tell the database's size and growth."""
     size, growth = log["database"]
@@ -155,6 +164,7 @@ LOOKS: dict[str, Callable[[Settings, LoadLog], str]] = {  # each gives what is g
     "lock": lock,
     "last backup": backup,
     "last alert": alert,
+    "last change": change,
     "database": database,
 }
 

@@ -46,6 +46,20 @@ class Reject(NamedTuple):
     worst: list[str]  # up to three reports with their counts, ``report_8.txt (12)``
 
 
+class Change(NamedTuple):
+    """What people changed in the load log."""
+
+    what: str
+    name: str  # of the report
+    file_id: int
+    lines: int
+    person: str
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"{self.what} of {self.name} (ID {self.file_id}), {count_of(self.lines, 'line')}, by {self.person}"
+
+
 COUNTS = File._fields[2:7]  # the fields that can be summed up
 FATES = (Fate.LOADED, Fate.DUPLICATE, Fate.REFUSED, Fate.QUARANTINED)
 
@@ -57,6 +71,7 @@ class Result(NamedTuple):
     rejects: list[Reject]
     usual: float | None  # lines of a usual night; None until there were three nights with new reports
     idle_days: float | None  # days since the last report came; None before the first run
+    changes: list[Change]  # by people, since the night before began
 
     def total(self, count: str) -> int:
         """Return the sum of one of COUNTS over all files."""
@@ -157,6 +172,7 @@ def gather(cursor: cursor, run_id: str) -> Result:
         [Reject(*row) for row in rows(cursor, "notices/digest_rejects", of_run)],
         one(cursor, "notices/digest_usual", of_run)[0],
         to_float(one(cursor, "notices/digest_last_file")[0]),
+        [Change(*row) for row in rows(cursor, "notices/digest_changes", of_run)],
     )
 
 

@@ -56,6 +56,8 @@ def figures(digest: Digest) -> list[tuple[str, str]]:
         lines = f"{result.total('rows_loaded'):,} loaded + {result.total('rows_rejected'):,} rejected"
         found.append(("Lines read", f"{result.total('rows_read'):,} = {lines}"))
         found.append(("Visitors", f"{result.total('visitors_new'):,} new, {result.total('visitors_updated'):,} updated"))
+        if result.changes:
+            found.append(("Changed by people", "; ".join(shorten([str(change) for change in result.changes]))))
     if "zip" in facts:
         found.append(("Zip", f"{facts['zip']}, {facts['zip_files']:,} files, {facts['zip_bytes']:,} bytes"))
     if "cleared" in facts:

@@ -1,7 +1,11 @@
 -- Everything that happened to reports named %(name)s, in time order; with the run where the load log keeps it.
--- Reads load_file, load_zip, load_gap and errors.
-with delivery as (
-    select * from load_file where name = %(name)s
+-- Reads load_file, load_change, load_zip, load_gap and errors.
+with delivery as (  -- as it was decided, without later changes
+    select f.*, coalesce(c.status, f.status) as fate, coalesce(c.rows_read, f.rows_read) as was_read,
+           coalesce(c.rows_loaded, f.rows_loaded) as was_loaded, coalesce(c.rows_rejected, f.rows_rejected) as was_rejected
+    from load_file f
+    left join lateral (select * from load_change where file_id = f.id and status is not null order by id limit 1) c on true
+    where name = %(name)s
 )
 select happened_at at time zone %(timezone)s, run_id, what
 from (
@@ -13,12 +17,15 @@ from (
            'pulled: ' || bytes || ' bytes, sha256 ' || left(sha256, 12) || ', time on the server '
                || to_char(source_mtime at time zone %(timezone)s, 'YYYY-MM-DD HH24:MI:SS'), id, 1
     from delivery
+    where reload_of is null
     union all
     select loaded_at, run_id,
-           status || ': ' || rows_read || ' lines read, ' || rows_loaded || ' loaded, ' || rows_rejected || ' rejected, '
-               || visitors_new || ' visitors new, ' || visitors_updated || ' updated'
+           fate || ': ' || was_read || ' lines read, ' || was_loaded || ' loaded, ' || was_rejected || ' rejected'
+               || case status when 'undone' then ''
+                              else ', ' || visitors_new || ' visitors new, ' || visitors_updated || ' updated' end
                || case when name_reused then '; the name was known with another content' else '' end
-               || case status
+               || case when reload_of is not null then '; from its zip, as ID ' || id else '' end
+               || case fate
                       when 'duplicate' then coalesce((select '; same bytes as ' || o.name || ', loaded '
                                                              || to_char(o.loaded_at at time zone %(timezone)s, 'YYYY-MM-DD')
                                                       from load_file o where o.sha256 = d.sha256 and o.status = 'loaded'), '')
@@ -29,11 +36,11 @@ from (
     union all
     select archived_at, null, 'archived: ' || archive_name, id, 3
     from delivery
-    where archived_at is not null
+    where archived_at is not null and reload_of is null
     union all
     select source_deleted_at, null, 'gone from the server', id, 4
     from delivery
-    where source_deleted_at is not null
+    where source_deleted_at is not null and reload_of is null
     union all
     select raw_pruned_at, null, 'rejected lines as received are no longer kept', id, 5
     from delivery
@@ -42,6 +49,10 @@ from (
     select z.pruned_at, null, 'pruned: ' || z.name, id, 6
     from delivery
     join load_zip z on z.name = archive_name
-    where z.pruned_at is not null
+    where z.pruned_at is not null and reload_of is null
+    union all
+    select changed_at, null, c.what || ' of ID ' || file_id || ' by ' || changed_by || ': ' || lines || case lines when 1 then ' line' else ' lines' end, file_id, 7
+    from delivery
+    join load_change c on c.file_id = delivery.id
 ) as event (happened_at, run_id, what, file_id, step)
 order by happened_at, file_id, step;

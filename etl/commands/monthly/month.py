@@ -67,6 +67,7 @@ class Day(NamedTuple):
     rows_rejected: int
     visitors_new: int
     visitors_updated: int
+    undone: int
 
 
 class Notable(NamedTuple):
@@ -77,6 +78,16 @@ class Notable(NamedTuple):
     status: str  # its fate
     rows_read: int
     why: str | None
+
+
+class Change(NamedTuple):
+    """What somebody changed in the load log."""
+
+    when: datetime  # local
+    what: str
+    name: str  # of the report
+    lines: int
+    person: str
 
 
 class FailedNight(NamedTuple):
@@ -125,6 +136,7 @@ class Monthly:
     days: list[Day]  # up to today
     rejects: dict[str, int]  # code: lines; the most frequent code first
     notable: list[Notable]
+    changes: list[Change]
     failed: list[FailedNight]
     gaps: list[Gap]
     backups: list[Backup]
@@ -167,6 +179,7 @@ def gather(cursor: cursor, month: Month, settings: Settings) -> Monthly:
         [Day(*row) for row in rows(cursor, "commands/monthly_days", so_far)],
         dict(rows(cursor, "commands/monthly_rejects", whole)),
         [Notable(*row) for row in rows(cursor, "commands/monthly_files", whole)],
+        [Change(*row) for row in rows(cursor, "commands/monthly_changes", whole)],
         [FailedNight(*row) for row in rows(cursor, "commands/monthly_failed", whole)],
         [Gap(*row) for row in rows(cursor, "commands/monthly_gaps", whole)],
         [

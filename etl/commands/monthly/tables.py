@@ -67,6 +67,13 @@ def sheets_of(now: Monthly, before: Monthly) -> Iterator[Sheet]:
         "Every report was loaded, and under a new name.",
     )
     yield Sheet(
+        "changes",
+        "Changes that people made",
+        ["when", "what", "report", ">lines", "by"],
+        [(f"{change.when:%Y-%m-%d %H:%M}", *change[1:]) for change in now.changes],
+        "Nobody changed anything.",
+    )
+    yield Sheet(
         "gaps",
         "Gaps in the consecutive numbers",
         ["missing", "came later"],
@@ -87,7 +94,7 @@ def figures_of(month: Monthly) -> list[tuple[str, object]]:
     campaign, read, rejected = month.campaign, month.total("rows_read"), month.total("rows_rejected")
     return [
         ("files processed", month.total("files")),
-        *((f"files {status}", month.total(status)) for status in FATES),
+        *((f"files {status}", month.total(status)) for status in (*FATES, Fate.UNDONE)),
         ("lines processed", read),
         ("lines loaded", month.total("rows_loaded")),
         ("lines rejected", rejected),
