@@ -123,7 +123,7 @@ def test_without_postgres(night: Night) -> None:
     status, said = faults(night, DATABASE_URL="postgresql://127.0.0.1:1/x")
     assert status == 12
     assert said.count("FAULT") == 1  # one cause is told once
-    assert night.run("status", DATABASE_URL="postgresql://127.0.0.1:1/x").stdout.count("unknown: see last night") == 3
+    assert night.run("status", DATABASE_URL="postgresql://127.0.0.1:1/x").stdout.count("unknown: see last night") == 4
 
 
 def test_while_a_night_is_at_work(night: Night) -> None:

@@ -213,7 +213,10 @@ def main() -> None:
     parser.add_argument("--random", type=int, default=100, help="kills at random times (%(default)s)")
     arguments = parser.parse_args()
     with servers() as (folder, postgres, openssh):
-        sys.exit(run_all(Ground(folder, postgres, openssh), arguments.random))
+        failed = run_all(Ground(folder, postgres, openssh), arguments.random)
+        from measure.crash_changes import ChangeGround, kill_everywhere  # noqa: PLC0415 - it imports this module
+
+        sys.exit(failed or kill_everywhere(ChangeGround(folder, postgres, openssh)))
 
 
 def run_all(ground: Ground, random_kills: int) -> int:

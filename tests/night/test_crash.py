@@ -1,7 +1,7 @@
 """A sample of the crash points: one of each kind in each stage, and a few kills by the clock. `make crash-test` runs all."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from kit.night import Night
 from kit.servers import OpenSSH, Postgres, need
 from measure.crash import CALLS, NIGHT_SECONDS, STAGES, Ground, Outcome, Point, crash_after, crash_at, difference, points_of
+from measure.crash_changes import COMMANDS, ChangeGround
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +63,24 @@ def test_the_comparison_sees_what_it_should(undisturbed: Outcome) -> None:
 def test_opens_for_reading_are_no_crash_points() -> None:
     trace = '7 openat(AT_FDCWD, "a", O_RDONLY) = 3\n7 openat(AT_FDCWD, "b", O_WRONLY|O_CREAT) = 4\n8 rename("b", "c") = 0\n'
     assert points_of("load", trace) == [Point("load", "openat", 2), Point("load", "rename", 1)]
+
+
+@pytest.fixture(scope="module")
+def changes(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, openssh: OpenSSH) -> Iterator[ChangeGround]:
+    need("strace")
+    ground = ChangeGround(tmp_path_factory.mktemp("changes"), postgres, openssh)
+    yield ground
+    postgres.drop("changes_base")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_change_is_killed(changes: ChangeGround, command: str) -> None:
+    """One point of each kind; the last answer to Postgres, which commits, is one of them."""
+    states = changes.states(command)
+    assert states[0] != states[1]
+    points = changes.points(command)
+    sends = [point for point in points if point.call == "sendto"]
+    chosen = {call: [point for point in points if point.call == call] for call in CALLS}
+    chance = random.Random(command)
+    for point in {*sends[-4:], *(chance.choice(found) for found in chosen.values() if found)}:
+        assert changes.is_clean(f"{command}_{point.call}_{point.number}", point, states), point
