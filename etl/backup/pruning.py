@@ -6,7 +6,7 @@ from typing import NamedTuple
 from psycopg2.extensions import cursor
 
 from base.settings import Settings
-from postgres import ledger
+from postgres import changes, ledger
 from postgres.database import Database, query, rows
 
 log = logging.getLogger("etl.pruning")
@@ -47,15 +47,15 @@ def find_old(cursor: cursor, settings: Settings) -> Old:
     )
 
 
-def prune(database: Database, settings: Settings) -> None:
-    """Give up what is older than the settings keep.
+def prune(database: Database, settings: Settings, *, by_person: bool = False) -> None:
+    """Give up what is older than the settings keep; what a person gives up is entered as that person's change.
 
     The load log gives up a zip before its file is deleted: whatever a kill leaves of such files is no flaw, and goes with the
     next call.
     """
     if settings.backup_keep_days is None and settings.errors_keep_days is None:
         return
-    old = database.run(enter_pruned, settings)
+    old = database.run(enter_pruned, settings, by_person)
     pruned = {known.name for known in database.run(ledger.zips) if known.is_pruned}
     for path in sorted(settings.backup_dir.glob("visitas_*.zip*")):
         if path.name in pruned:
@@ -65,9 +65,11 @@ def prune(database: Database, settings: Settings) -> None:
     log.info("pruned zips=%d held=%d raw_lines=%d", len(old.going), held, sum(file.lines for file in old.lines))
 
 
-def enter_pruned(cursor: cursor, settings: Settings) -> Old:
+def enter_pruned(cursor: cursor, settings: Settings, by_person: bool) -> Old:
     """Enter in the load log what is given up, and empty the rejected lines; return what is given up."""
     old = find_old(cursor, settings)
+    if by_person and (old.going or old.lines):
+        changes.enter_prune(cursor, sum(file.lines for file in old.lines))
     cursor.execute(query("ledger/zip_pruned"), {"names": [gone.name for gone in old.going]})
     cursor.execute(query("ledger/raw_pruned"), {"ids": [file.file_id for file in old.lines]})
     return old

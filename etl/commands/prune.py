@@ -21,7 +21,7 @@ def main(arguments: Namespace, settings: Settings) -> Status:
             print(sentence)
         lines = sum(file.lines for file in old.lines)
         if (not old.going and not lines) or confirm("Remove this for good?", arguments.yes):
-            prune(database, settings)  # without a question too: a kill may have left files
+            prune(database, settings, by_person=True)  # without a question too: a kill may have left files
         return Status.DONE
     finally:
         database.close()

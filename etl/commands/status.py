@@ -146,8 +146,8 @@ def change(_: Settings, log: LoadLog) -> str:
     """Tell what people changed last."""
     if log["change"] is None:
         return "none yet"
-    when, what, name, person = log["change"]
-    return f"{when:%Y-%m-%d %H:%M}: {what} of {name} by {person}"
+    when, what, person = log["change"]
+    return f"{when:%Y-%m-%d %H:%M}: {what} by {person}"
 
 
 def database(_: Settings, log: LoadLog) -> str:

@@ -49,15 +49,13 @@ class Reject(NamedTuple):
 class Change(NamedTuple):
     """What people changed in the load log."""
 
-    what: str
-    name: str  # of the report
-    file_id: int
+    what: str  # undo of report_8.txt (ID 12)
     lines: int
     person: str
 
     def __str__(self) -> str:
         """Return it in words."""
-        return f"{self.what} of {self.name} (ID {self.file_id}), {count_of(self.lines, 'line')}, by {self.person}"
+        return f"{self.what}, {count_of(self.lines, 'line')}, by {self.person}"
 
 
 COUNTS = File._fields[2:7]  # the fields that can be summed up

@@ -47,6 +47,11 @@ def enter(cursor: cursor, what: str, file_id: int, lines: int | None = None) -> 
     cursor.execute(query("changes/enter"), values)
 
 
+def enter_prune(cursor: cursor, lines: int) -> None:
+    """Enter that somebody gives up what is old, and with it so many rejected lines as they were received."""
+    cursor.execute(query("changes/enter_prune"), {"changed_by": person(), "lines": lines})
+
+
 def person() -> str:
     """Return who makes a change, as user@host; behind sudo, the user who called sudo."""
     user = os.environ.get("SUDO_USER")

@@ -16,8 +16,8 @@ create table load_change (
     id             bigint generated always as identity primary key,
     changed_at     timestamptz not null default now(),
     changed_by     text not null,
-    what           text not null check (what in ('undo', 'reload', 'replay', 'forget', 'replace')),
-    file_id        integer not null,
+    what           text not null check (what in ('undo', 'reload', 'replay', 'forget', 'replace', 'prune')),
+    file_id        integer,
     lines          integer not null,
     status         text,
     rows_read      integer,
@@ -30,9 +30,9 @@ comment on table load_change is 'One row for each change to a file that was in t
 comment on column load_change.id is 'In order of the changes.';
 comment on column load_change.changed_at is 'When the change began.';
 comment on column load_change.changed_by is 'Who made it: user@host.';
-comment on column load_change.what is 'undo; reload; replay; forget; replace (a corrected report took the file''s place).';
-comment on column load_change.file_id is 'The file, see load_file.id; for a reload the new one.';
-comment on column load_change.lines is 'Lines that were taken back, loaded, moved from errors to statistics, or erased.';
+comment on column load_change.what is 'undo; reload; replay; forget; prune; replace (a corrected report took the file''s place).';
+comment on column load_change.file_id is 'The file, see load_file.id; for a reload the new one; NULL for a prune.';
+comment on column load_change.lines is 'Lines that were taken back, loaded, moved from errors to statistics, or erased; of a prune, lines that are no longer kept as received.';
 comment on column load_change.status is 'Status of the file before; NULL: there was no such file before.';
 comment on column load_change.rows_read is 'As in load_file, before the change. The first change of a file holds what its zip''s manifest says.';
 comment on column load_change.rows_loaded is 'As in load_file, before the change.';

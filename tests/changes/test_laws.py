@@ -62,7 +62,8 @@ where e.line_number > 1 or r.raw_line is not null
 """
 COUNTED = """
 select f.sha256, f.rows_read, array(select line_number from load_erased e where e.sha256 = f.sha256) as erased,
-       array(select line_number from load_replay r where r.file_id = f.id) as corrected
+       array(select r.line_number from load_replay r join statistics s using (file_id, line_number)
+             where r.file_id = f.id) as corrected
 from load_file f
 where status in ('loaded', 'quarantined')
 """

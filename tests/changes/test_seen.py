@@ -89,3 +89,20 @@ def changes_told(night: Night) -> list[str]:
     database.close()
     told = dict(figures(digest)).get("Changed by people", "")
     return told.split("; ") if told else []
+
+
+def test_a_prune(changed: Night) -> None:
+    """What a person prunes is that person's change; what a night prunes is nobody's."""
+    changed.sql("update load_zip set proved_at = now() - interval '9 days'")
+    assert changed.run("prune", "--yes", BACKUP_KEEP_DAYS="5").returncode == 0
+    assert changed.sql("select changed_by, what, file_id, lines from load_change order by id desc limit 1") == [
+        (person(), "prune", None, 0)
+    ]
+    assert f"prune by {person()}" in said(changed, "status")
+    assert changed.run().returncode == 0
+    assert changes_told(changed)[-1] == f"prune, 0 lines, by {person()}"
+    for command in ("reload", "undo"):
+        assert changed.run(command, "--id", "2", "--yes").returncode == 2
+    done = changed.run("reload", "--id", "2", "--yes")
+    assert "the zip of report_2.txt (ID 2) is pruned, as BACKUP_KEEP_DAYS asks." in done.stderr
+    assert "1 file not compared" in changed.run("restore-drill").stdout

@@ -85,7 +85,7 @@ class Change(NamedTuple):
 
     when: datetime  # local
     what: str
-    name: str  # of the report
+    name: str | None  # of the report; None for a prune
     lines: int
     person: str
 
