@@ -201,7 +201,7 @@ class Forty:
             told.notable.append((name, fate, len(lines), "error-rate"))
             return
         if name in self.known:
-            told.notable.append((name, fate, len(lines), "name known with another content; both are kept"))
+            told.notable.append((name, fate, len(lines), "name known with another content"))
         good = [line for line in lines if not self.faults(line)]
         told.loaded += len(good)
         people = {line[0] for line in good}
@@ -251,6 +251,7 @@ class Forty:
             "files duplicate": statuses["duplicate"],
             "files refused": statuses["refused"],
             "files quarantined": statuses["quarantined"],
+            "files undone": 0,
             "lines processed": read,
             "lines loaded": loaded,
             "lines rejected": read - loaded,

@@ -14,7 +14,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from archive import archive
 from backup.pruning import prune
@@ -45,7 +45,7 @@ FAULTY = st.one_of(
 CONTENT = st.builds(
     lambda header, lines: header + "".join(f"{line}\n" for line in lines).encode(),
     st.sampled_from([HEADER, HEADER, HEADER, HEADER, b""]),
-    st.lists(st.one_of(GOOD, GOOD, FAULTY, st.just("")), max_size=6),
+    st.lists(st.one_of(GOOD, GOOD, FAULTY, st.just("")), min_size=1, max_size=6),
 )
 NAMES = st.sampled_from([f"report_{number}.txt" for number in range(1, 4)])
 AS_OF = st.sampled_from([date(2012, 12, 31), date(2013, 1, 31), date(2013, 2, 15)])
@@ -117,6 +117,10 @@ class People(RuleBasedStateMachine):
         found = self.nights.sql(statement)
         return found[choice % len(found)][0] if found else None
 
+    @initialize(files=st.dictionaries(NAMES, CONTENT, min_size=2))
+    def the_first_night(self, files: dict[str, bytes]) -> None:
+        self.a_night(files, {})
+
     @rule(files=st.dictionaries(NAMES, CONTENT, max_size=2), again=st.dictionaries(NAMES, CHOICE, max_size=1))
     def a_night(self, files: dict[str, bytes], again: dict[str, int]) -> None:
         """New files come, and some that came before, under their own or another name."""
@@ -134,18 +138,16 @@ class People(RuleBasedStateMachine):
     def other_settings(self, rate: float, mode: str) -> None:
         self.rate, self.mode = rate, mode
 
-    @precondition(lambda self: self.contents)
     @rule(choice=CHOICE)
     def undo(self, choice: int) -> None:
         file_id = self.one_of("select id from load_file where status = 'loaded' order by id", choice)
         assert file_id is None or self.do(undo.main, id=file_id)
 
-    @precondition(lambda self: self.contents)
     @rule(choice=CHOICE)
     def reload(self, choice: int) -> None:
-        self.do(reload.main, id=self.one_of("select id from load_file where status <> 'loaded' order by id", choice) or 1)
+        file_id = self.one_of("select id from load_file where status in ('undone', 'quarantined') order by id", choice)
+        self.do(reload.main, id=file_id or 1)
 
-    @precondition(lambda self: self.contents)
     @rule(choice=CHOICE, lines=st.lists(st.one_of(GOOD, FAULTY, st.none()), min_size=1, max_size=4), again=st.booleans())
     def replay(self, choice: int, lines: list[str | None], again: bool) -> None:
         """Some rejected lines of a file are corrected, well or badly."""
@@ -165,7 +167,6 @@ class People(RuleBasedStateMachine):
         assert not (again and self.do(replay.main, given, rejects=str(path)))
         path.unlink()
 
-    @precondition(lambda self: self.contents)
     @rule(who=PEOPLE)
     def forget(self, who: str) -> None:
         email = f"{who}@example.com"
@@ -178,7 +179,6 @@ class People(RuleBasedStateMachine):
         assert not self.nights.sql("select from statistics where email = %s", email.lower())
         assert not self.nights.sql("select from errors where raw_line ilike %s", f"%{email}%")
 
-    @precondition(lambda self: self.contents)
     @rule(choice=CHOICE)
     def prune(self, choice: int) -> None:
         """A zip gets old."""
@@ -189,7 +189,6 @@ class People(RuleBasedStateMachine):
         prune(database, given)
         database.close()
 
-    @precondition(lambda self: self.contents)
     @rule()
     def drill(self) -> None:
         assert restore_drill.main(self.settings()) is Status.DONE
