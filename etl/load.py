@@ -14,8 +14,9 @@ from base.trouble import StageError, Status
 from base.waiting import Outage
 from base.workdir import Report, WorkDir
 from postgres import ledger
-from postgres.database import Database, one, query
+from postgres.database import Database
 from postgres.insertion import Insertion, Staged
+from postgres.statements import one, query
 from runtime.script import run_script
 
 CONNECTIONS = 2  # connections that load at the same time
@@ -48,7 +49,8 @@ def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> None:
 def load_reports(reports: list[Report], run: Run, settings: Settings) -> Status:
     """Load the staged reports and return the gravest status; raise Outage if Postgres stays away.
 
-    CONNECTIONS reports are loaded at a time. Copies (reports with the same bytes) are loaded one after the other.
+    CONNECTIONS reports are loaded at a time, or fewer if the server gives fewer connections. Copies (reports with the same
+    bytes) are loaded one after the other.
     """
     verdicts = [(report, verdict) for report in reports if (verdict := report.verdict())]
     databases = [Database(settings) for _ in range(CONNECTIONS)]
@@ -62,7 +64,9 @@ def load_reports(reports: list[Report], run: Run, settings: Settings) -> Status:
         return max(load_safely(database, staged, run, settings) for staged in same)
 
     with progress("load", sum(report.staged_bytes() for report, _ in verdicts)):
-        status = max(in_threads(databases, load_copies, copies.values()), default=Status.DONE)
+        status = max(
+            in_threads(databases[: len(copies) or 1], load_copies, copies.values(), Database.can_connect), default=Status.DONE
+        )
     for database in databases:
         database.close()
     return status

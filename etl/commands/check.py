@@ -23,7 +23,8 @@ from base.workdir import refuse_foreign
 from commands.checklist import Look, in_tryout, inspect
 from commands.crontab import clock, cron
 from notices import channels
-from postgres.database import Database, rows
+from postgres.database import Database
+from postgres.statements import rows
 from runtime.script import command_line, run_plain_command
 from sftp.client import Client
 from sftp.packets import Refusal

@@ -23,7 +23,8 @@ from commands.console import add_row, console, show, table
 from parsing.columns import COLUMNS, is_record, parse_email
 from parsing.faults import Code
 from parsing.lines import read_lines
-from postgres.database import Database, one, query, rows
+from postgres.database import Database
+from postgres.statements import one, query, rows
 from runtime.script import command_line, run_plain_command, some_text
 
 LISTED = 1000  # lines of one address that are shown

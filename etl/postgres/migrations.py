@@ -7,7 +7,8 @@ from yoyo import get_backend, read_migrations
 
 from base.settings import ROOT, DatabaseSettings
 from base.trouble import StageError, Status
-from postgres.database import Database, dsn, query
+from postgres.database import Database, dsn
+from postgres.statements import query
 
 
 def migrate(settings: DatabaseSettings) -> list[str]:

@@ -1,4 +1,4 @@
--- The reports named %(name)s, in order of coming, and for a duplicate the one that was loaded. Reads load_file.
+-- The reports named name, in order of coming, and for a duplicate the one that was loaded. Reads load_file.
 select f.id, f.sha256, f.status, (f.loaded_at at time zone %(timezone)s)::timestamp(0), f.rows_read,
        case when f.archived_at is not null then f.archive_name end,
        case when f.status = 'duplicate' then

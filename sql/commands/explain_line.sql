@@ -1,4 +1,4 @@
--- What became of line %(line_number)s of file %(file_id)s: the loaded row as JSON, or the codes and the message of its rejection.
+-- What became of line line_number of file file_id: the loaded row as JSON, or the codes and the message of its rejection.
 -- Reads statistics and errors; a line of which neither is known gives two nulls.
 select (select to_jsonb(s) - 'file_id' - 'line_number' from statistics s
         where s.file_id = %(file_id)s and s.line_number = %(line_number)s),

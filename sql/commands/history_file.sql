@@ -1,4 +1,4 @@
--- Everything that happened to reports named %(name)s, in time order; with the run where the load log keeps it.
+-- Everything that happened to reports named name, in time order; with the run where the load log keeps it.
 -- Reads load_file, load_gap and errors.
 with delivery as (
     select * from load_file where name = %(name)s

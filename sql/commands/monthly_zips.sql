@@ -1,4 +1,4 @@
--- The zips that were checked on the days from %(first)s up to %(end)s. Reads load_file.
+-- The zips that were checked on the days from first up to end. Reads load_file.
 select distinct archive_name
 from load_file
 where archived_at >= %(first)s::timestamp at time zone %(timezone)s

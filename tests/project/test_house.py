@@ -22,7 +22,7 @@ LAYERS = [  # from the lowest; packages of one layer do not import one another
     {"__main__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(LAYERS) for room in rooms}
-STATEMENT = re.compile(r'"((?:commands|ledger|load|notices|schema)/\w+)"')
+STATEMENT = re.compile(r'"((?:commands|ledger|load|notices|schema|session)/\w+)"')
 
 
 def room_of(path: Path) -> str:
