@@ -38,6 +38,11 @@ def close_run(cursor: cursor, run: Run, exit_status: int) -> None:
     cursor.execute(query("ledger/run_close"), {"id": run.id, "exit_status": exit_status})
 
 
+def enter_size(cursor: cursor, run: Run) -> None:
+    """Enter the size of the database at the run's end."""
+    cursor.execute(query("ledger/run_size"), {"id": run.id})
+
+
 def mark_crashed(cursor: cursor) -> list[str]:
     """Mark the runs that never entered their end as crashed and return their ids. Only the holder of the lock may call this."""
     return [row[0] for row in rows(cursor, "ledger/run_crashed")]

@@ -88,6 +88,25 @@ def contents(url: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize("by_yoyo", [1, 3, 5])
+def test_a_night_before_the_upgrade(upgraded: Night, by_yoyo: int) -> None:
+    """It says what to do, loads nothing, and is entered with its status; after the upgrade the next night does its work."""
+    for path in FILES[:by_yoyo]:
+        apply_as_yoyo(upgraded.settings["DATABASE_URL"], path)
+    upgraded.deliver("report_1.txt", report(line()))
+    done = upgraded.run()
+    assert done.returncode == 12
+    assert "load: the schema is not there, or older than this program. Hint: run make postgres-setup." in done.stderr
+    runs = "select status, exit_status from load_run order by started_at, id"
+    assert upgraded.sql(runs) == [("failed", 12)]
+    assert upgraded.statuses() == []
+    assert upgraded.run("migrate").returncode == 0
+    done = upgraded.run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert upgraded.sql(runs) == [("failed", 12), ("done", 0)]
+    assert upgraded.statuses() == [("report_1.txt", "loaded")]
+
+
 @pytest.mark.parametrize(
     ("versions", "by_yoyo"),
     [(migrations.FOLDER, 1), (EARLY, 4), (EARLY, 6)],
