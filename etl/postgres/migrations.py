@@ -101,7 +101,7 @@ def trouble_named(cursor: cursor) -> Iterator[None]:
         raise StageError(
             Status.POSTGRES,
             f"a migration waited 10 s for a lock; in its way: {holders or 'nobody any more'}.",
-            "wait for its end, or end it with select pg_terminate_backend(process); then run make postgres-setup again.",
+            "wait for its end, or let the administrator call pg_terminate_backend; then run make postgres-setup again.",
         ) from error
     except (InsufficientPrivilege, InvalidSchemaName) as error:
         cursor.execute("rollback to savepoint migration")

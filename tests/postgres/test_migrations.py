@@ -14,6 +14,7 @@ from kit.night import Night
 from kit.samples import line, report
 from kit.servers import Postgres, execute, wait_for
 from postgres import migrations
+from postgres.database import query
 
 HARMLESS = "0007_early_versions"  # does nothing where nothing is lacking
 SAME_ZONE = {"TZ": "America/Mexico_City"}
@@ -132,7 +133,14 @@ def one_more(database: str, folder: Path, monkeypatch: pytest.MonkeyPatch, state
     return settings_of(database)
 
 
-def test_who_holds_a_lock_is_named(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("statement", "held"),
+    [("select count(*) from load_run", "load_run"), (query("schema/lock"), "migrations")],
+    ids=["analyst", "another migration"],
+)
+def test_who_holds_a_lock_is_named(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str, held: str
+) -> None:
     """After 10 s; until then a reader waits too, and then goes on."""
     settings = one_more(database, tmp_path, monkeypatch, "alter table load_run add column more text")
     holder = psycopg2.connect(database, application_name="analyst")
@@ -144,15 +152,15 @@ def test_who_holds_a_lock_is_named(database: str, tmp_path: Path, monkeypatch: p
         waited.append(caught.value)
 
     with holder.cursor() as cursor:
-        cursor.execute("select count(*) from load_run")
+        cursor.execute(statement)
         (migrating := threading.Thread(target=wait)).start()
-        wait_for(lambda: execute(database, "select 1 from pg_locks where not granted and relation = 'load_run'::regclass"))
+        wait_for(lambda: execute(database, "select 1 from pg_locks where not granted and pid <> pg_backend_pid()"))
         assert execute(database, "set statement_timeout = '60s'; select count(*) from load_run") == [(0,)]
         migrating.join()
     said = str(waited[0])
     assert f"in its way: process {holder.info.backend_pid} (analyst of " in said
     assert "since 20" in said
-    assert "with locks on load_run." in said
+    assert f"with locks on {held}." in said
     assert "pg_terminate_backend" in said
     holder.close()
     assert migrations.migrate(settings) == ["0999_more"]
