@@ -13,7 +13,7 @@ from base.threads import in_threads
 from base.trouble import StageError, Status
 from base.waiting import Outage
 from base.workdir import Report, WorkDir
-from postgres import ledger
+from postgres import ledger, migrations
 from postgres.database import Database
 from postgres.insertion import Insertion, Staged
 from postgres.statements import one, query
@@ -89,7 +89,8 @@ def load_safely(database: Database, staged: Staged, run: Run, settings: Settings
 
 
 def prepare(cursor: cursor, run: Run, settings: Settings) -> None:
-    """Wait until no other run loads, enter this run, and bring the counters to its basis."""
+    """Verify the schema, wait until no other run loads, enter this run, and bring the counters to its basis."""
+    migrations.verify(cursor)
     cursor.execute(query("load/basis_lock"))
     ledger.open_run(cursor, run, settings)
     wanted = {"as_of": settings.as_of, "visit_event": settings.visit_event}

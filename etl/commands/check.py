@@ -17,12 +17,13 @@ from pydantic import SecretStr
 
 from base import settings as every_setting
 from base.counting import count_of
-from base.settings import ROOT, Settings
+from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import refuse_foreign
 from commands.checklist import Look, in_tryout, inspect
 from commands.crontab import clock, cron
 from notices import channels
+from postgres import migrations
 from postgres.database import Database
 from postgres.statements import rows
 from runtime.script import command_line, run_plain_command
@@ -119,10 +120,7 @@ def look_at(cursor: cursor) -> str:
     version = cursor.connection.server_version // 10_000
     if version < OLDEST_POSTGRES:
         raise StageError(Status.POSTGRES, f"PostgreSQL {version} is too old.", f"{OLDEST_POSTGRES} or later is needed.")
-    applied = {row[0] for row in rows(cursor, "commands/check_migrations")}
-    missing = {path.stem for path in (ROOT / "sql" / "migrations").glob("*.sql")} - applied
-    if missing:
-        raise StageError(Status.POSTGRES, f"the schema lacks {', '.join(sorted(missing))}.", "run make postgres-setup.")
+    migrations.verify(cursor)
     rights = rows(cursor, "commands/check_rights")
     if rights:
         lacking = ", ".join(f"{privilege} on {name}" for name, privilege in rights)

@@ -44,6 +44,11 @@ def close_run(cursor: cursor, run: Run, exit_status: int) -> None:
     cursor.execute(query("ledger/run_close"), {"id": run.id, "exit_status": exit_status})
 
 
+def enter_size(cursor: cursor, run: Run) -> None:
+    """Enter the size of the database at the run's end."""
+    cursor.execute(query("ledger/run_size"), {"id": run.id})
+
+
 def mark_crashed(cursor: cursor, run: Run) -> list[str]:
     """Mark the other runs that never entered their end as crashed; return their ids. Only the lock's holder may call this."""
     return [row[0] for row in rows(cursor, "ledger/run_crashed", {"id": run.id})]

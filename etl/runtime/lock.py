@@ -154,8 +154,10 @@ def enter_end(run: Run, settings: Settings, exit_status: int) -> None:
         with database.transaction() as cursor:
             ledger.open_run(cursor, run, settings)
             ledger.close_run(cursor, run, exit_status)
+        with database.transaction() as cursor:  # of its own: a schema that is too old has no column for it
+            ledger.enter_size(cursor, run)
     except StageError as error:
-        log.info("the load log does not know how the run ended: %s", error)
+        log.info("the load log does not know all about the end of the run: %s", error)
     database.close()
 
 
