@@ -14,6 +14,8 @@ from postgres.statements import one, query, rows
 
 OLDEST = 14  # version of PostgreSQL
 
+sound: set[str] = set()  # addresses that this process has connected to: each connection has a session of its own
+
 
 class SharedSession(StageError):
     """A pooler that keeps no session for a connection: a lock or a setting would be lost at once, or be somebody else's."""
@@ -33,8 +35,10 @@ def set_up(link: connection, connect: Callable[[], connection]) -> None:
     version = link.server_version // 10_000
     if 0 < version < OLDEST:  # 0: a server that has not said anything yet
         raise StageError(Status.POSTGRES, f"PostgreSQL {version} is too old.", f"{OLDEST} or later is needed.")
-    if RUN_ID not in os.environ and is_pooled(link):  # night.py has looked for its stages: a small pool gives two connections
+    # Once for a process, and once for a night with its stages: it takes two connections, and a small pool has no third.
+    if RUN_ID not in os.environ and link.dsn not in sound and is_pooled(link):
         refuse_shared_sessions(link, connect)
+    sound.add(link.dsn)
     with transaction(link) as cursor:
         cursor.execute(query("session/settings"))
         if schema := find_schema(cursor):

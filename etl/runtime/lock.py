@@ -87,6 +87,7 @@ class Keeper(Thread):
             except StageError:
                 return  # waiting does not heal it; load says so
         if self.holder is not None and not self._over.is_set():
+            log.info("the lock in Postgres was lost to %s", self.holder)
             pthread_kill(main_thread().ident or 0, LOST)
 
     def _hold(self) -> str | None:

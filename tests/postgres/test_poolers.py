@@ -27,7 +27,7 @@ def pgbouncer(folder: Path, postgres: Postgres, mode: str, size: int = 20) -> It
     )
     user = ["-u", postgres.folder.owner()] if os.geteuid() == 0 else []  # pgbouncer refuses to run as root
     command = [program, "-q", *user, str(folder / "pgbouncer.ini")]
-    with subprocess.Popen(command, stderr=(folder / "log").open("w")) as process:
+    with (folder / "log").open("w") as log, subprocess.Popen(command, stderr=log) as process:
         try:
             wait_for(lambda: process.poll() is not None or is_open(port))
             assert process.poll() is None, (folder / "log").read_text()

@@ -1,9 +1,10 @@
 """The run lock in Postgres: a run whose connection is lost takes the lock anew, or ends once another run has it."""
 
 import subprocess
-import threading
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from threading import Thread
 
 import psycopg2
 import pytest
@@ -13,14 +14,16 @@ from kit.samples import line, report
 from kit.servers import ETL, PATIENCE, execute, wait_for
 
 KEY = "(('x' || left(md5('visitas-etl run'), 16))::bit(64)::bigint)"
-HOLDER = f"select pid from pg_locks where locktype = 'advisory' and granted and mode = 'ExclusiveLock' and database = (select oid from pg_database where datname = current_database()) and (classid::bigint << 32 | objid::bigint) = {KEY}"  # noqa: E501
+HERE = "locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())"
+HOLDER = f"select pid from pg_locks where {HERE} and granted and (classid::bigint << 32 | objid::bigint) = {KEY}"
 
 
 @contextmanager
 def held_up(night: Night) -> Iterator[Callable[[], None]]:
-    """Have the loading of report_1.txt wait until the given function is called."""
+    """Have every load of a report wait until the given function is called; it takes a while then."""
     night.sql(
-        "create function gate() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock(7); return null; end'"
+        "create function gate() returns trigger language plpgsql as"
+        " 'begin perform pg_advisory_xact_lock(7), pg_sleep(0.2); return null; end'"
     )
     night.sql("create trigger gate after insert on load_file for each row execute function gate()")
     with closing(psycopg2.connect(night.settings["DATABASE_URL"])) as gate:
@@ -30,9 +33,9 @@ def held_up(night: Night) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def at_work(night: Night) -> Iterator[subprocess.Popen[str]]:
-    """Run a night during the block, from when it loads on."""
-    command = ["bash", str(ETL / "etl.sh")]
+def at_work(night: Night, script: str = "etl.sh") -> Iterator[subprocess.Popen[str]]:
+    """Run a script during the block, from when it loads on."""
+    command = ["bash" if script == "etl.sh" else sys.executable, str(ETL / script)]
     with subprocess.Popen(command, env=night.environment(), stderr=subprocess.PIPE, text=True) as run:
         wait_for(
             lambda: night.sql("select 1 from pg_stat_activity where datname = current_database() and wait_event = 'advisory'")
@@ -68,28 +71,35 @@ def test_the_lock_is_taken_anew(night: Night, other: Night) -> None:
     assert night.sql("select status, exit_status from load_run") == [("done", 0)]
 
 
-def test_a_run_ends_once_another_has_the_lock(night: Night, other: Night) -> None:
+@contextmanager
+def stolen(night: Night) -> Iterator[None]:
+    """Have a stranger take the lock from the run that holds it."""
+    with closing(psycopg2.connect(night.settings["DATABASE_URL"])) as thief:
+        take = Thread(target=thief.cursor().execute, args=(f"select pg_advisory_lock({KEY})",))
+        take.start()  # it waits in line: it has the lock the moment that the holder is gone
+        waits = f"select 1 from pg_locks where {HERE} and not granted and pid = {thief.get_backend_pid()}"
+        wait_for(lambda: night.sql(waits))
+        night.sql("select pg_terminate_backend(%s)", *night.sql(HOLDER)[0])
+        take.join(PATIENCE)
+        yield
+
+
+@pytest.mark.parametrize("script", ["etl.sh", "load.py"])
+def test_a_run_ends_once_another_has_the_lock(night: Night, script: str) -> None:
     for number in range(30):
         night.deliver(f"report_{number}.txt", report(line(f"p{number}@example.com")))
-    with held_up(night) as go_on, at_work(night) as run, closing(psycopg2.connect(night.settings["DATABASE_URL"])) as thief:
-        ((holder,),) = night.sql(HOLDER)
-        taken = threading.Thread(target=thief.cursor().execute, args=(f"select pg_advisory_lock({KEY})",))
-        taken.start()  # waits in line: it has the lock the moment that the holder is gone
-        wait_for(
-            lambda: night.sql(
-                "select 1 from pg_locks where locktype = 'advisory' and not granted and pid = %s", thief.get_backend_pid()
-            )
-        )
-        night.sql("select pg_terminate_backend(%s)", holder)
-        taken.join(PATIENCE)
-        wait_for(lambda: "another run is at work" in (night.logs / "etl.log").read_text())
+    for stage in ("extract.py", "transform.py"):
+        assert night.run(stage).returncode == 0
+    log = night.logs / ("etl.log" if script == "etl.sh" else "load.log")
+    with held_up(night) as go_on, at_work(night, script) as run, stolen(night):
+        wait_for(lambda: "was lost to run on host" in log.read_text())
         go_on()
         assert run.wait(PATIENCE) == 11
         assert run.stderr
         assert "another run is at work" in run.stderr.read()
-    loaded = len(night.statuses())
-    assert loaded < 30  # those at work were finished, no others were begun
-    assert night.sql("select status, exit_status from load_run") == [("failed", 11)]
+    assert len(night.statuses()) < 30  # those at work were finished, no others were begun
+    assert night.sql("select status, exit_status from load_run order by started_at desc, id desc limit 1") == [("failed", 11)]
+    night.sql("drop trigger gate on load_file")
     assert night.run().returncode == 0
     assert len(night.statuses()) == 30
 
@@ -117,30 +127,4 @@ def test_a_living_run_is_not_called_crashed(night: Night, other: Night) -> None:
     assert night.statuses() == [("report_1.txt", "loaded")]
     night.settings["DATABASE_URL"] = url
     wait_for(lambda: not execute(url, "select 1 from pg_stat_activity where usename = %s", name))
-    execute(url, f"drop role {name}")
-
-
-def test_a_run_alone_in_its_process_ends_too(night: Night) -> None:
-    """load.py called by hand holds the lock itself."""
-    night.deliver("report_1.txt", report(line()))
-    for stage in ("extract.py", "transform.py"):
-        assert night.run(stage).returncode == 0
-    with held_up(night) as go_on, closing(psycopg2.connect(night.settings["DATABASE_URL"])) as thief:
-        command = ["python3", str(ETL / "load.py")]
-        command[0] = str(ETL.parent / ".venv" / "bin" / "python")
-        with subprocess.Popen(command, env=night.environment(), stderr=subprocess.PIPE, text=True) as run:
-            wait_for(lambda: night.sql(HOLDER))
-            ((holder,),) = night.sql(HOLDER)
-            taken = threading.Thread(target=thief.cursor().execute, args=(f"select pg_advisory_lock({KEY})",))
-            taken.start()
-            wait_for(
-                lambda: night.sql(
-                    "select 1 from pg_locks where locktype = 'advisory' and not granted and pid = %s", thief.get_backend_pid()
-                )
-            )
-            night.sql("select pg_terminate_backend(%s)", holder)
-            taken.join(PATIENCE)
-            go_on()
-            assert run.wait(PATIENCE) == 11
-            assert run.stderr
-            assert "another run is at work" in run.stderr.read()
+    execute(url, f"drop owned by {name} cascade; drop role {name}")
