@@ -54,7 +54,7 @@ REFUSALS: tuple[tuple[tuple[type[psycopg2.Error], ...], str, str], ...] = (  # e
         "the database lacks the schema",
         "run make postgres-setup.",
     ),
-    ((InsufficientPrivilege,), NOT_ALLOWED, "is it the right database and user? make check says what is missing."),
+    ((InsufficientPrivilege,), NOT_ALLOWED, "is it the right database and user? make check says what this role lacks."),
     (
         (ReadOnlySqlTransaction,),
         NOT_ALLOWED,

@@ -85,6 +85,12 @@ def find_schema(cursor: cursor) -> str | None:
             "keep one: revoke usage on the other schema from this role, or rename the other's tables.",
         )
     for schema in ours or found:
+        if not schema.is_usable:
+            raise StageError(
+                Status.POSTGRES,
+                f"this role may not use schema {schema.name}, which holds the tables.",
+                f"grant usage on schema {quote_ident(schema.name, cursor)} to {quote_ident(user_of(cursor), cursor)};",
+            )
         if schema.is_open:
             raise StageError(
                 Status.POSTGRES,
@@ -93,6 +99,12 @@ def find_schema(cursor: cursor) -> str | None:
             )
         return schema.name
     return None
+
+
+def user_of(cursor: cursor) -> str:
+    """Return the role of the session."""
+    _, user = one(cursor, "session/user")
+    return str(user)
 
 
 def is_pooled(link: connection) -> bool:
