@@ -21,9 +21,11 @@ TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin
 $(foreach name,$(TYPED),$(eval override export $(name) := $$(value $(name))))
 # An option for such a text, not for the environment's; the shell sees it as one word.
 given = $(if $(filter $(1),$(TYPED)),$(2)="$$$(1)")
+# The answer to a command that asks before it changes anything.
+YES_TYPED = $(if $(filter YES,$(TYPED)),$(if $(filter 1,$(YES)),--yes))
 export PYTHON3
 
-.PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop check notify-test report status history explain verify-backups restore-drill schedule unschedule test \
+.PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop check notify-test report status history explain verify-backups restore-drill prune schedule unschedule test \
         crash-test bench lint clean
 
 help: ## List the targets
@@ -97,6 +99,9 @@ verify-backups: .venv/etl ## Compare every backup zip with its manifest and the 
 
 restore-drill: .venv/etl ## Load all backups into a scratch database and compare it with the live one
 	$(LOOK) restore-drill
+
+prune: .venv/etl ## Remove what BACKUP_KEEP_DAYS and ERRORS_KEEP_DAYS no longer keep; YES=1 answers the question
+	$(LOOK) prune $(YES_TYPED)
 
 schedule: .venv/etl ## Install the cron line: every night at 00:02, or HOUR=6
 	ETL_ASKED_BY=make $(PYTHON) etl schedule $(call given,HOUR,--hour)

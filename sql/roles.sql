@@ -51,11 +51,12 @@ from (values ('visitor', 'select, insert, update, delete'),
              ('statistics', 'select, insert, update'),
              ('load_file', 'select, insert, update'),
              ('load_run', 'select, insert, update'),
-             ('errors', 'select, insert'),
+             ('errors', 'select, insert, update'),
              ('load_campaign', 'select, insert'),
              ('load_reject', 'select, insert'),
              ('load_gap', 'select, insert'),
              ('load_migration', 'select'),
+             ('load_zip', 'select, insert, update'),
              ('load_file_id_seq', 'usage')) as wanted (name, rights)
 where to_regclass(format('%I.%I', :'schema', name)) is not null
 \gexec

@@ -1,11 +1,12 @@
-"""Files that appear only when they are whole; the size of a file, and the order of file names."""
+"""Files that appear only when they are whole; what a file's bytes are, and the order of file names."""
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 
 @contextmanager
@@ -41,6 +42,43 @@ def size_of(path: Path) -> int | None:
         return path.stat().st_size
     except FileNotFoundError:
         return None
+
+
+class Stamp(NamedTuple):
+    """What tells the bytes of a file from all others."""
+
+    sha256: str  # lower-case hex
+    bytes: int
+
+
+class Stamper:
+    """A file to write to, which takes the stamp of what is written."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._sha256 = hashlib.sha256()
+        self._bytes = 0
+
+    def write(self, block: bytes) -> int:
+        """Write a block."""
+        self._sha256.update(block)
+        self._bytes += len(block)
+        return self._file.write(block)
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        self._file.flush()
+
+    def stamp(self) -> Stamp:
+        """Return the stamp of all that was written."""
+        return Stamp(self._sha256.hexdigest(), self._bytes)
+
+
+def stamp_of(file: IO[bytes]) -> Stamp:
+    """Read an open file from its beginning to its end and return its stamp."""
+    file.seek(0)
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # reads like a file
+    return Stamp(sha256, file.tell())
 
 
 def natural_order(name: str) -> list[Any]:

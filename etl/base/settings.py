@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PREFIXES = ("SFTP_", "SMTP_", "SLACK_", "MAIL_", "HEALTHCHECK_", "METRICS_", "REPORT_", "BACKUP_")
 ZONE = re.compile(r"(?!localtime$)[A-Za-z]+(/[\w+-]+)*")  # no UTC-6: Python reads it as west, Postgres as east
 AS_MAILBOXES = 'write ops@example.com, or "Lopez, Ana" <ana@example.com>; a comma between two, MAIL_FROM is one'
+LONGEST = 36_500  # days: a hundred years, which Postgres can count back
 ALIKE = 0.85  # 0 to 1: a name as similar as this to a setting's name is a misspelt setting
 
 
@@ -67,6 +68,10 @@ class Settings(DatabaseSettings):
     max_report_bytes: int = Field(10 << 30, ge=1)
     work_dir: Path = Path("/tmp/visitas")  # noqa: S108 - refused unless it is this user's own
     backup_dir: Path = Path("/home/etl/visitas/bckp")
+    backup_recipients: str | None = None
+    backup_identity_file: Path | None = None
+    backup_keep_days: int | None = Field(None, ge=1, le=LONGEST)
+    errors_keep_days: int | None = Field(None, ge=1, le=LONGEST)
     log_dir: Path = Path("logs")
     visit_event: Literal["envio", "open", "click"] = "envio"
     timezone: str = "America/Mexico_City"
@@ -89,7 +94,16 @@ class Settings(DatabaseSettings):
     log_format: Literal["text", "json"] = "text"
     log_keep_days: int = Field(30, ge=1)
 
-    @field_validator("sftp_key_file", "sftp_known_hosts", "work_dir", "backup_dir", "log_dir", "metrics_file", "smtp_ca_file")
+    @field_validator(
+        "sftp_key_file",
+        "sftp_known_hosts",
+        "work_dir",
+        "backup_dir",
+        "backup_identity_file",
+        "log_dir",
+        "metrics_file",
+        "smtp_ca_file",
+    )
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         """Return the absolute path. A relative path starts at the repo root, because cron's working directory means nothing."""
@@ -129,6 +143,20 @@ class Settings(DatabaseSettings):
         if not sound or (about.field_name == "mail_from" and len(sound) > 1):
             raise ValueError(f"it holds {len(sound)} addresses; {AS_MAILBOXES}")
         return ", ".join(sound)
+
+    @field_validator("backup_recipients")
+    @classmethod
+    def _age_keys(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        from pyrage import RecipientError, x25519  # noqa: PLC0415 - only for zips that are encrypted
+
+        try:
+            for key in text.split(","):
+                x25519.Recipient.from_str(key.strip())
+        except RecipientError as error:  # its words stay away: somebody may have put the secret key here
+            raise ValueError("not public keys of age (age1...), which age-keygen writes; a comma between two") from error
+        return text
 
     @model_validator(mode="after")
     def _folders_apart(self) -> Self:

@@ -3,15 +3,18 @@
 import os
 import shutil
 import tempfile
-import zipfile
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from psycopg2.extensions import cursor, make_dsn
 from pydantic import SecretStr
+from pyrage.x25519 import Identity
 from tqdm import tqdm
 
-from backup.zips import flaws
+from backup.encryption import read_identities
+from backup.zips import flaws, open_zip
 from base.counting import count_of
 from base.fate import Fate
 from base.run import Run
@@ -30,10 +33,16 @@ from transform import stage_report
 
 def main(live: Settings) -> Status:
     """Restore into a scratch database, compare, and drop that database; return DISK if the two databases differ."""
+    identities = read_identities(live)
     database = Database(live)
-    zips = database.run(ledger.archived_entries)
+    entries = database.run(ledger.archived_entries)
+    zips = [known for known in database.run(ledger.zips) if known.name in entries]
+    kept = {known.name: entries[known.name] for known in zips if not known.is_pruned}
+    pruned = [entry for known in zips if known.is_pruned for entry in entries[known.name] if entry.status == Fate.LOADED]
     as_of, visit_event = database.run(one, "load/basis") or (live.as_of, live.visit_event)
-    for flaw in (flaw for name, entries in zips.items() for flaw in flaws(live.backup_dir / name, entries)):
+    for flaw in chain.from_iterable(
+        flaws(live.backup_dir / known.name, known.stamp, kept[known.name], identities) for known in zips if not known.is_pruned
+    ):
         database.close()
         raise StageError(Status.DISK, f"a backup has a flaw: {flaw}.", "make verify-backups lists every flaw.")
     scratch_name = f"visitas_drill_{os.getpid()}"
@@ -49,23 +58,27 @@ def main(live: Settings) -> Status:
                     "max_error_rate": 1.0,
                 }
             )
-            restored = restore(zips, scratch, database.run(rows, "commands/drill_refused"))
-        return compare(database.run(contents), restored)
+            restored = restore(kept, scratch, database, identities)
+        status = compare(database.run(contents), restored)
+        if pruned:
+            print(f"{count_of(len(pruned), 'file')} not compared: the zips are pruned, as BACKUP_KEEP_DAYS asks.")
+        return status
     finally:
         database.command(f"drop database {scratch_name} with (force)")
         database.close()
 
 
-def restore(zips: dict[str, list[Entry]], scratch: Settings, refused: list[Any]) -> dict[str, Any]:
+def restore(zips: dict[str, list[Entry]], scratch: Settings, live: Database, identities: Sequence[Identity]) -> dict[str, Any]:
     """Load the zips into the scratch database and return its ``contents``.
 
-    ``refused`` are the lines that the live Postgres refused. The scratch database may accept these lines, so they are deleted.
+    The scratch database may accept lines that the live Postgres refused: these are deleted. Lines whose zips are pruned come
+    from the live database, because its visitors count them.
     """
     migrate(scratch)
     database, work = Database(scratch), WorkDir(scratch)
     run = Run.current("restore_drill")
     for name, entries in tqdm(zips.items(), unit="zip", disable=None):
-        with zipfile.ZipFile(scratch.backup_dir / name) as archive:
+        with open_zip(scratch.backup_dir / name, identities) as archive:
             for entry in (entry for entry in entries if entry.status == Fate.LOADED):
                 report = work.report(entry.name)
                 with archive.open(entry.name) as member, report.path.open("wb") as file:
@@ -76,17 +89,29 @@ def restore(zips: dict[str, list[Entry]], scratch: Settings, refused: list[Any])
             raise StageError(status, f"{name} cannot be restored.", "the lines above say why.")
         for report in work.reports():
             report.remove()
-    database.run(forget, refused, scratch)
+    has_more = copy_pruned(live, database)
+    database.run(forget, live.run(rows, "commands/drill_refused"), scratch, has_more)
     restored = database.run(contents)
     database.close()
     return restored
 
 
-def forget(cursor: cursor, refused: list[Any], scratch: Settings) -> None:
-    """Delete the ``refused`` lines, given as (SHA-256, line number), from the scratch database; recount the visitors."""
+def copy_pruned(live: Database, scratch: Database) -> bool:
+    """Copy the lines whose zips are pruned to the scratch database; return whether there are any."""
+    with tempfile.TemporaryFile() as lines:
+        with live.transaction() as cursor:
+            cursor.copy_expert(query("commands/drill_pruned"), lines)
+        lines.seek(0)
+        with scratch.transaction() as cursor:
+            cursor.copy_expert(query("commands/drill_keep"), lines)
+            return cursor.rowcount > 0
+
+
+def forget(cursor: cursor, refused: list[Any], scratch: Settings, has_more: bool) -> None:
+    """Delete the ``refused`` lines, given as (SHA-256, line number); recount the visitors if lines went, or ``has_more``."""
     for sha256, line_number in refused:
         cursor.execute(query("commands/drill_forget"), {"sha256": sha256, "line_number": line_number})
-    if refused:
+    if refused or has_more:
         cursor.execute(query("load/visitor_recount"), {"as_of": scratch.as_of, "visit_event": scratch.visit_event})
 
 

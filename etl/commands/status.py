@@ -122,11 +122,12 @@ def backup(settings: Settings, log: LoadLog) -> str:
     """Tell of the last zip."""
     if log["backup"] is None:
         return "none yet"
-    name, when = log["backup"]
+    name, when, is_pruned, pruned = log["backup"]
     size = size_of(settings.backup_dir / name)
-    if size is None:
+    if size is None and not is_pruned:
         raise StageError(Status.DISK, f"{name} is not in {settings.backup_dir}.", "make verify-backups looks at all of them.")
-    return f"{name} of {when:%Y-%m-%d %H:%M}, {count_of(size, 'byte')}"
+    said = f"{name} of {when:%Y-%m-%d %H:%M}, " + ("pruned" if size is None else count_of(size, "byte"))
+    return said + (f"; {count_of(pruned, 'zip')} pruned" if pruned else "")
 
 
 def alert(settings: Settings, _: LoadLog) -> str:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from psycopg2.extensions import cursor
 
+from base.files import Stamp
 from base.run import Run
 from base.settings import Settings
 from base.workdir import Said, Verdict
@@ -132,14 +133,31 @@ def archived_entries(cursor: cursor) -> dict[str, list[Entry]]:
     return zips
 
 
-def set_archive_name(cursor: cursor, entries: list[Entry], archive_name: str) -> None:
-    """Enter which zip is about to be put in place for the reports."""
+class Zip(NamedTuple):
+    """A backup zip in the load log."""
+
+    name: str
+    stamp: Stamp | None  # of the file as it lies there; None: from before this was kept
+    is_proved: bool  # False: a run was killed before it entered that the zip is in place
+    is_pruned: bool
+
+
+def zips(cursor: cursor) -> list[Zip]:
+    """Return every zip, in order of time."""
+    found = rows(cursor, "ledger/zip_all")
+    return [Zip(name, Stamp(sha256, size) if sha256 else None, *states) for name, sha256, size, *states in found]
+
+
+def set_archive_name(cursor: cursor, entries: list[Entry], archive_name: str, stamp: Stamp) -> None:
+    """Enter which zip is about to be put in place for the reports, and what its bytes are."""
     cursor.execute(query("ledger/file_archive_name"), {"ids": ids(entries), "archive_name": archive_name})
+    cursor.execute(query("ledger/zip_add"), {"name": archive_name, "files": len(entries)} | stamp._asdict())
 
 
-def set_archived(cursor: cursor, entries: list[Entry]) -> None:
+def set_archived(cursor: cursor, entries: list[Entry], archive_name: str) -> None:
     """Enter that the zip of the reports is in place, read back and compared."""
     cursor.execute(query("ledger/file_archived"), {"ids": ids(entries)})
+    cursor.execute(query("ledger/zip_proved"), {"name": archive_name})
 
 
 def set_source_deleted(cursor: cursor, entries: list[Entry]) -> None:

@@ -86,6 +86,15 @@ def run_plain_command(name: str, main: Callable[[], int | None]) -> NoReturn:
     end_process(survive(main))
 
 
+def run_change(name: str, main: Main) -> NoReturn:
+    """Run a command that changes data: inside the locks, as a run in the load log. The command reads its command line itself."""
+    terminal.set_up()
+    logs.to_stderr(name)
+    os.environ["RETRY_SECONDS"] = "0"
+    os.umask(0o077)  # what a change writes holds people's addresses
+    end_process(survive(lambda: run_in_lock(name, main, settings.load(Settings))))
+
+
 def end_process(status: int) -> NoReturn:
     """End the process with this exit status."""
     gc.freeze()  # skips the final garbage collection (50 ms)

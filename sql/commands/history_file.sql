@@ -1,5 +1,5 @@
 -- Everything that happened to reports named name, in time order; with the run where the load log keeps it.
--- Reads load_file, load_gap and errors.
+-- Reads load_file, load_zip, load_gap and errors.
 with delivery as (
     select * from load_file where name = %(name)s
 )
@@ -34,5 +34,14 @@ from (
     select source_deleted_at, null, 'gone from the server', id, 4
     from delivery
     where source_deleted_at is not null
+    union all
+    select raw_pruned_at, null, 'rejected lines as received are no longer kept', id, 5
+    from delivery
+    where raw_pruned_at is not null and rows_rejected > 0
+    union all
+    select z.pruned_at, null, 'pruned: ' || z.name, id, 6
+    from delivery
+    join load_zip z on z.name = archive_name
+    where z.pruned_at is not null
 ) as event (happened_at, run_id, what, file_id, step)
 order by happened_at, file_id, step;

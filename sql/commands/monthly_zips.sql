@@ -1,6 +1,7 @@
--- The zips that were checked on the days from first up to end. Reads load_file.
-select distinct archive_name
-from load_file
-where archived_at >= %(first)s::timestamp at time zone %(timezone)s
-  and archived_at < %(end)s::timestamp at time zone %(timezone)s
+-- The zips that were read back and compared on the days from first up to end, and for a pruned one its size, if known.
+-- Reads load_zip.
+select name, pruned_at is not null, coalesce(bytes, 0)
+from load_zip
+where proved_at >= %(first)s::timestamp at time zone %(timezone)s
+  and proved_at < %(end)s::timestamp at time zone %(timezone)s
 order by 1;

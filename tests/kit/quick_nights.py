@@ -1,5 +1,8 @@
 """Nights of transform, load and archive only, in this process: for tests of many nights on a real Postgres."""
 
+import os
+import subprocess
+import sys
 import zipfile
 from datetime import date
 from pathlib import Path
@@ -9,7 +12,7 @@ from archive import archive
 from base.run import Run
 from base.settings import Settings
 from base.workdir import WorkDir
-from kit.servers import execute
+from kit.servers import ETL, execute
 from load import load_reports
 from postgres.database import Database
 from transform import stage_report
@@ -18,9 +21,11 @@ from transform import stage_report
 class QuickNights:
     """One night after the other without an SFTP server: the files are put into the work directory."""
 
-    def __init__(self, folder: Path, database: str) -> None:
+    def __init__(self, folder: Path, database: str, **more: str) -> None:
+        """Nights with ``more`` settings, by their names in small letters."""
         self.folder = folder
         self.database = database
+        self.more = more
         self.files = 0
 
     def settings(self, as_of: date = date(2013, 2, 15), event: str = "envio", error_rate: float = 1.0) -> Settings:
@@ -35,7 +40,30 @@ class QuickNights:
             visit_event=event,
             max_error_rate=error_rate,
             retry_seconds=0,
+            **self.more,
         )
+
+    def environment(self) -> dict[str, str]:
+        """Return the nights' settings as variables of the environment."""
+        folders = {"WORK_DIR": self.folder / "work", "BACKUP_DIR": self.backups, "LOG_DIR": self.folder / "log"}
+        own = {"SFTP_HOST": "x", "SFTP_USER": "x", "DATABASE_URL": self.database}
+        return own | {name: str(path) for name, path in folders.items()} | {key.upper(): self.more[key] for key in self.more}
+
+    def command(self, name: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a command for people with the nights' settings, and ``more``, by their names in the environment."""
+        return subprocess.run(
+            [sys.executable, str(ETL), name, *arguments],
+            env=os.environ | self.environment() | more,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @property
+    def backups(self) -> Path:
+        """The folder of the zips."""
+        return self.folder / "bckp"
 
     def night(self, files: list[bytes], as_of: date = date(2013, 2, 15), event: str = "envio", error_rate: float = 1.0) -> None:
         """Stage, load and archive the files; without files only the counters move."""
@@ -74,7 +102,7 @@ class QuickNights:
 
     def forget(self) -> None:
         """Empty the tables and delete the zips."""
-        tables = "visitor, visitor_basis, statistics, errors, load_gap, load_campaign, load_reject, load_file, load_run"
+        tables = "visitor, visitor_basis, statistics, errors, load_gap, load_campaign, load_reject, load_file, load_zip, load_run"
         execute(self.database, f"truncate {tables}")
         for path in (self.folder / "bckp").glob("*.zip"):
             path.unlink()

@@ -99,7 +99,7 @@ class Backup(NamedTuple):
     """A zip that the load log names."""
 
     name: str
-    bytes: int | None  # None: the zip is not in BACKUP_DIR
+    bytes: int | None  # None: the zip is not in BACKUP_DIR, and not pruned
 
 
 class Campaign(NamedTuple):
@@ -169,7 +169,10 @@ def gather(cursor: cursor, month: Month, settings: Settings) -> Monthly:
         [Notable(*row) for row in rows(cursor, "commands/monthly_files", whole)],
         [FailedNight(*row) for row in rows(cursor, "commands/monthly_failed", whole)],
         [Gap(*row) for row in rows(cursor, "commands/monthly_gaps", whole)],
-        [Backup(name, size_of(settings.backup_dir / name)) for (name,) in rows(cursor, "commands/monthly_zips", whole)],
+        [
+            Backup(name, was if is_pruned else size_of(settings.backup_dir / name))
+            for name, is_pruned, was in rows(cursor, "commands/monthly_zips", whole)
+        ],
         [seconds for (seconds,) in rows(cursor, "commands/monthly_durations", whole)],
         Campaign(*one(cursor, "commands/monthly_campaign", whole)),
         one(cursor, "commands/monthly_first", whole)[0],
