@@ -42,7 +42,7 @@ def archive(database: Database, work: WorkDir, settings: Settings) -> None:
     waiting = enter_in_place(database, folder)
     reports = {entry: work.report(entry.name) for entry in waiting}
     here = {entry: report for entry, report in reports.items() if report.is_file_of(entry.bytes, entry.mtime)}
-    for entry in reports.keys() - here.keys():
+    for entry in [entry for entry in reports if entry not in here]:
         log.warning(
             "%s is in the load log, but neither in WORK_DIR nor in a zip. Hint: ask the sender for that report again.",
             entry.name,

@@ -15,11 +15,12 @@ from base.trouble import StageError, Status
 from base.waiting import Outage
 from base.workdir import Report, WorkDir
 from parsing.faults import Code
-from postgres import changes, ledger
-from postgres.database import Database, one, query
+from postgres import changes, ledger, migrations
+from postgres.database import Database
 from postgres.erasure import pass_over
 from postgres.insertion import Insertion, Staged
 from postgres.ledger import Delivery
+from postgres.statements import one, query
 from runtime.script import run_script
 
 CONNECTIONS = 2  # connections that load at the same time
@@ -52,9 +53,9 @@ def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> None:
 def load_reports(reports: list[Report], run: Run, settings: Settings) -> Status:
     """Load the staged reports and return the gravest status; raise Outage if Postgres stays away.
 
-    CONNECTIONS reports are loaded at a time. Copies (reports with the same bytes) are loaded one after the other. So are
-    reports that take an earlier one's place, when all others are loaded: they change visitors in two turns, and two such
-    loads side by side might wait for each other.
+    CONNECTIONS reports are loaded at a time, or fewer if the server gives fewer connections. Copies (reports with the same
+    bytes) are loaded one after the other. So are reports that take an earlier one's place, when all others are loaded: they
+    change visitors in two turns, and two such loads side by side might wait for each other.
     """
     verdicts = [(report, verdict) for report in reports if (verdict := report.verdict())]
     databases = [Database(settings) for _ in range(CONNECTIONS)]
@@ -69,8 +70,9 @@ def load_reports(reports: list[Report], run: Run, settings: Settings) -> Status:
 
     last = replacing(databases[0], copies, settings)
     with progress("load", sum(report.staged_bytes() for report, _ in verdicts)):
-        statuses = in_threads(databases, load_copies, [same for sha256, same in copies.items() if sha256 not in last])
-        statuses += in_threads(databases[:1], load_copies, [copies[sha256] for sha256 in last])
+        first = [same for sha256, same in copies.items() if sha256 not in last]
+        statuses = in_threads(databases[: len(first) or 1], load_copies, first, Database.can_connect)
+        statuses += [load_copies(databases[0], copies[sha256]) for sha256 in last]
     for database in databases:
         database.close()
     return max(statuses, default=Status.DONE)
@@ -98,7 +100,8 @@ def load_safely(database: Database, staged: Staged, run: Run, settings: Settings
 
 
 def prepare(cursor: cursor, run: Run, settings: Settings) -> None:
-    """Wait until no other run loads, enter this run, and bring the counters to its basis."""
+    """Verify the schema, wait until no other run loads, enter this run, and bring the counters to its basis."""
+    migrations.verify(cursor)
     cursor.execute(query("load/basis_lock"))
     ledger.open_run(cursor, run, settings)
     wanted = {"as_of": settings.as_of, "visit_event": settings.visit_event}

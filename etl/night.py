@@ -5,14 +5,16 @@ The stages find the run's id in ETL_RUN_ID. They find the as-of date in AS_OF, s
 
 import logging
 import os
+import signal
 import subprocess
 import threading
-from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from base.run import RUN_ID, Run
 from base.settings import ROOT, Settings
+from base.trouble import StageError
 from runtime.script import run_script
 
 if TYPE_CHECKING:
@@ -30,9 +32,15 @@ def main(settings: Settings, run: Run) -> int:
     # The stages inherit the lock file only: every other descriptor closes itself.
     with subprocess.Popen(command, env=environment, close_fds=False) as stages:
         while True:
-            with suppress(KeyboardInterrupt):  # the stages get Ctrl-C too, and end
+            try:
                 status = stages.wait()
                 return 128 - status if status < 0 else status
+            except KeyboardInterrupt:  # the stages get Ctrl-C too, and end
+                continue
+            except StageError:  # another run has the lock now: the stage at work ends as it does on Ctrl-C
+                for child in Path(f"/proc/{stages.pid}/task/{stages.pid}/children").read_text().split():
+                    os.kill(int(child), signal.SIGINT)
+                raise
 
 
 def ping_start(url: "SecretStr", run: Run) -> None:

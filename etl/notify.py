@@ -22,7 +22,8 @@ from notices.channels import Channel, Notice
 from notices.digest import Digest, Severity, gather
 from notices.journal import JOURNAL, Journal
 from notices.notice import render
-from postgres.database import Database, one
+from postgres.database import Database
+from postgres.statements import one
 from runtime import logs
 
 PATIENCE = 30  # seconds that Postgres has to answer

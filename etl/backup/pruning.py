@@ -7,7 +7,8 @@ from psycopg2.extensions import cursor
 
 from base.settings import Settings
 from postgres import changes, ledger
-from postgres.database import Database, query, rows
+from postgres.database import Database
+from postgres.statements import query, rows
 
 log = logging.getLogger("etl.pruning")
 

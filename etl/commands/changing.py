@@ -13,7 +13,7 @@ from base.settings import Settings
 from base.trouble import StageError, Status
 from commands.console import add_row, console, show, shown, table
 from postgres.changes import Moved
-from postgres.database import rows
+from postgres.statements import rows
 from runtime.script import some_text
 
 ID_LIMIT = 2**31 - 1  # Postgres integer

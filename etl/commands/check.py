@@ -12,18 +12,21 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from psycopg2.extensions import cursor
+from psycopg2.extensions import cursor, quote_ident
 from pydantic import SecretStr
 
 from base import settings as every_setting
 from base.counting import count_of
-from base.settings import ROOT, Settings
+from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import refuse_foreign
 from commands.checklist import Look, in_tryout, inspect
 from commands.crontab import clock, cron
+from commands.rehearsal import rehearse
 from notices import channels
-from postgres.database import Database, rows
+from postgres import migrations
+from postgres.database import Database
+from postgres.statements import one, rows
 from runtime.script import command_line, run_plain_command
 from sftp.client import Client
 from sftp.packets import Refusal
@@ -31,7 +34,6 @@ from sftp.server import Listed, Server, name_some, refused
 
 ROOM = 1 << 30  # bytes that a folder's disk should have free
 SEE_SETTINGS = "not looked at: see settings"
-OLDEST_POSTGRES = 14
 
 
 def folder(path: Path) -> str:
@@ -104,30 +106,32 @@ def try_report(server: Server, files: list[Listed]) -> str:
 
 
 def postgres(settings: Settings) -> str:
-    """Verify that the database answers, and has the right version, schema and rights."""
-    database = Database(settings)
-    try:
+    """Verify that the database has the right version, schema and rights, and takes a load; leave nothing behind."""
+    with closing(Database(settings)) as database:
         with database.transaction() as cursor:
-            return look_at(cursor)
-    finally:
-        database.close()
+            found = look_at(cursor)
+        return f"{found}, {rehearse(database, settings)}"
 
 
 def look_at(cursor: cursor) -> str:
-    """Verify version, schema and rights."""
-    version = cursor.connection.server_version // 10_000
-    if version < OLDEST_POSTGRES:
-        raise StageError(Status.POSTGRES, f"PostgreSQL {version} is too old.", f"{OLDEST_POSTGRES} or later is needed.")
-    applied = {row[0] for row in rows(cursor, "commands/check_migrations")}
-    missing = {path.stem for path in (ROOT / "sql" / "migrations").glob("*.sql")} - applied
-    if missing:
-        raise StageError(Status.POSTGRES, f"the schema lacks {', '.join(sorted(missing))}.", "run make postgres-setup.")
-    rights = rows(cursor, "commands/check_rights")
-    if rights:
-        lacking = ", ".join(f"{privilege} on {name}" for name, privilege in rights)
-        raise StageError(Status.POSTGRES, f"the user may not {lacking}.", "grant it, or connect as the tables' owner.")
-    (name, user), *_ = rows(cursor, "commands/check_database")
-    return f"PostgreSQL {version}, database {name}, user {user}"
+    """Verify server, schema and rights."""
+    (name, user) = one(cursor, "session/user")
+    is_standby, is_read_only = one(cursor, "commands/check_server")
+    if is_standby:
+        raise StageError(Status.POSTGRES, "this server is a standby: it takes no changes.", "name the primary in DATABASE_URL.")
+    if is_read_only:
+        raise StageError(
+            Status.POSTGRES,
+            "the session of this role is read-only.",
+            f"alter role {quote_ident(user, cursor)} set default_transaction_read_only = off;",
+        )
+    if rights := [
+        f"grant {privilege} on {thing} to {quote_ident(user, cursor)};"
+        for thing, privilege in rows(cursor, "commands/check_rights")
+    ]:
+        raise StageError(Status.POSTGRES, f"this role lacks {count_of(len(rights), 'right')}.", " ".join(rights))
+    migrations.verify(cursor)
+    return f"PostgreSQL {cursor.connection.server_version // 10_000}, database {name}, user {user}"
 
 
 def mail(settings: Settings) -> str:

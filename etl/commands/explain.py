@@ -1,7 +1,6 @@
 """Explain a visitor's counters, or what became of one line of a report."""
 
 import hashlib
-import zipfile
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,18 +12,20 @@ from typing import IO, Any, NamedTuple
 from psycopg2.extensions import cursor
 from rich.console import Console
 
-from backup.zips import DAMAGE
+from backup.encryption import read_identities
+from backup.zips import DAMAGE, open_zip
 from base import settings as every_setting
 from base.counting import count_of
 from base.fate import Fate
 from base.masking import printable
 from base.settings import Settings
-from base.trouble import Status
+from base.trouble import StageError, Status
 from commands.console import add_row, console, show, table
 from parsing.columns import COLUMNS, is_record, parse_email
 from parsing.faults import Code
 from parsing.lines import read_lines
-from postgres.database import Database, one, query, rows
+from postgres.database import Database
+from postgres.statements import one, query, rows
 from runtime.script import command_line, run_plain_command, some_text
 
 LISTED = 1000  # lines of one address that are shown
@@ -204,20 +205,22 @@ def find_line(delivery: Delivery, name: str, number: int, settings: Settings) ->
     trouble = ""
     for path in (*([settings.backup_dir / delivery.archive_name] if delivery.archive_name else []), settings.work_dir / name):
         try:
-            with open_report(path, name, delivery) as report:
+            with open_report(path, name, delivery, settings) as report:
                 return ReceivedLine(next(islice(read_lines(report), number - 1, None), None), str(path))
         except FileNotFoundError:
             continue
         except (*DAMAGE, KeyError) as error:
             trouble = f"; {path} cannot be read: {error}"
+        except StageError as error:  # encrypted, and not to be opened here
+            trouble = f"; {error.args[1].rstrip('.')}"
     return ReceivedLine(None, None, trouble)
 
 
 @contextmanager
-def open_report(path: Path, name: str, delivery: Delivery) -> Iterator[IO[bytes]]:
+def open_report(path: Path, name: str, delivery: Delivery, settings: Settings) -> Iterator[IO[bytes]]:
     """Open the report in a zip, or in the work directory; raise FileNotFoundError if a file there has other bytes."""
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive, archive.open(name) as member:
+    if path.name == delivery.archive_name:
+        with open_zip(path, read_identities(settings)) as archive, archive.open(name) as member:
             yield member
         return
     with path.open("rb") as file:

@@ -26,8 +26,9 @@ from parsing.lines import read_lines
 from parsing.mentions import lines_about, mentions
 from postgres import changes
 from postgres.changes import Counts, Moved
-from postgres.database import Database, one, query, rows
+from postgres.database import Database
 from postgres.ledger import Basis
+from postgres.statements import one, query, rows
 from runtime.script import command_line, run_change, some_text
 
 LEFT = ("*.rejects.csv*", ".*.rejects.csv.part", "report-*.html", "report-*.csv")  # what commands leave in LOG_DIR

@@ -8,7 +8,8 @@ from base import settings as every_setting
 from base.settings import Settings
 from base.trouble import Status
 from commands.console import add_row, console, show, shown, table
-from postgres.database import Database, query, rows
+from postgres.database import Database
+from postgres.statements import query, rows
 from runtime.script import command_line, run_plain_command, some_text
 
 NIGHTS = 14

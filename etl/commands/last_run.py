@@ -7,7 +7,8 @@ from base.fate import Fate
 from base.settings import Settings
 from commands.console import add_row, console, show, table
 from notices.digest import COUNTS, Result, gather
-from postgres.database import Database, one
+from postgres.database import Database
+from postgres.statements import one
 from runtime.script import run_command
 
 

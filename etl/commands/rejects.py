@@ -8,7 +8,8 @@ from base.files import whole_file
 from base.run import Run
 from base.settings import Settings
 from commands.changing import add_file, choose, nothing, parse_file
-from postgres.database import Database, query
+from postgres.database import Database
+from postgres.statements import query
 from runtime.script import command_line, run_change
 
 

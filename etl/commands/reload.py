@@ -22,8 +22,9 @@ from commands.changing import File, add_file, choose, find, mails, nothing, pars
 from load import load_delivery
 from postgres import changes, ledger
 from postgres.changes import Moved
-from postgres.database import Database, query, rows
+from postgres.database import Database
 from postgres.insertion import Staged
+from postgres.statements import query, rows
 from runtime.script import command_line, run_change
 from transform import stage_report
 

@@ -22,9 +22,11 @@ from parsing.columns import Visit, parse_line
 from parsing.faults import Code, Fault, message
 from postgres import changes
 from postgres.changes import Counts, Moved
-from postgres.database import Database, query, rows, sentence
+from postgres.database import Database
+from postgres.diagnosis import sentence
 from postgres.insertion import is_about_row
 from postgres.ledger import Basis
+from postgres.statements import query, rows
 from runtime.script import command_line, run_change, some_text
 
 COLUMNS = ["file_id", "line_number", "codes", "message", "raw_line"]

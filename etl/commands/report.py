@@ -19,7 +19,8 @@ from commands.monthly.tables import Sheet, needs, sheets_of
 from notices import channels
 from notices.channels import Notice, Unreached
 from notices.rendering import TEMPLATES
-from postgres.database import Database, one, query
+from postgres.database import Database
+from postgres.statements import one, query
 from runtime.script import command_line, run_plain_command
 
 

@@ -23,9 +23,10 @@ from base.trouble import StageError, Status
 from base.workdir import WorkDir
 from load import load_reports
 from postgres import ledger
-from postgres.database import Database, one, query, rows
+from postgres.database import Database
 from postgres.ledger import Entry
 from postgres.migrations import migrate
+from postgres.statements import one, query, rows
 from runtime.script import run_command
 from transform import stage_report
 

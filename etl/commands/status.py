@@ -16,7 +16,8 @@ from commands.checklist import in_tryout, inspect
 from commands.crontab import entries
 from extract import done_with
 from notices.alerts import Alerts
-from postgres.database import Database, one, query
+from postgres.database import Database
+from postgres.statements import one, query
 from runtime.script import command_line, run_plain_command
 from sftp.server import Server
 

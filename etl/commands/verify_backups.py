@@ -1,6 +1,7 @@
 """Compare every backup zip with its manifest and the load log. Prints every flaw."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from backup.encryption import ENCRYPTED, read_identities
 from backup.zips import flaws
@@ -18,16 +19,15 @@ def main(settings: Settings) -> Status:
     identities = read_identities(settings)
     database = Database(settings)
     entries = database.run(ledger.archived_entries)
-    zips = [known for known in database.run(ledger.zips) if known.name in entries]
+    everything = database.run(ledger.zips)
     unzipped = [entry.name for entry in database.run(ledger.open_entries) if not entry.archived]
     database.close()
+    zips = [known for known in everything if known.name in entries]
     kept = [known for known in zips if not known.is_pruned]
     folder = settings.backup_dir
     found = [flaw for known in kept for flaw in flaws(folder / known.name, known.stamp, entries[known.name], identities)]
     found += [f"{name}: in the load log, but in no zip" for name in unzipped]
-    names = {known.name for known in zips}
-    found += [f"{name}: in load_file, but not in load_zip" for name in entries.keys() - names]
-    found += [f"{path.name}: not in the load log" for path in sorted(folder.glob("*.zip*")) if path.name not in names]
+    found += strangers({known.name for known in everything}, entries.keys(), folder)
     for flaw in found:
         print(flaw)
     held = f"{count_of(len(kept), 'zip')} with {count_of(sum(len(entries[known.name]) for known in kept), 'report')} in {folder}"
@@ -35,6 +35,16 @@ def main(settings: Settings) -> Status:
     for sentence in left_out(zips, entries, bool(identities)):
         print(sentence)
     return Status.DISK if found else Status.DONE
+
+
+def strangers(names: set[str], named: Iterable[str], folder: Path) -> Iterator[str]:
+    """Yield what is not in load_zip: zips ``named`` by load_file, and zips in the folder.
+
+    A zip that a killed run put in place is in load_zip, although the run never entered that the zip is proved.
+    """
+    yield from (f"{name}: in load_file, but not in load_zip" for name in named if name not in names)
+    there = sorted(path.name for ending in ("", ENCRYPTED) for path in folder.glob(f"*.zip{ending}"))
+    yield from (f"{name}: not in the load log" for name in there if name not in names)
 
 
 def left_out(zips: list[Zip], entries: dict[str, list[Entry]], is_opened: bool) -> Iterator[str]:

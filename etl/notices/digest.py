@@ -12,7 +12,7 @@ from base.counting import count_of
 from base.fate import Fate
 from base.trouble import Status
 from notices.journal import Journal
-from postgres.database import one, rows
+from postgres.statements import one, rows
 
 FAR = 3  # a night is unusual with more than 3 times the usual lines, or with less than a third
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from psycopg2.extensions import cursor
 
-from postgres.database import one, query
+from postgres import migrations
 from postgres.ledger import Basis
+from postgres.statements import one, query
 
 
 class Moved(NamedTuple):
@@ -35,7 +36,8 @@ class Counts(NamedTuple):
 
 
 def lock(cursor: cursor) -> Basis | None:
-    """Keep loads out until this transaction ends; return what the counters mean, None before the first load."""
+    """Verify the schema, and keep loads out until this transaction ends; return what the counters mean, None before a load."""
+    migrations.verify(cursor)
     cursor.execute(query("changes/lock"))
     basis: Basis | None = one(cursor, "load/basis")
     return basis

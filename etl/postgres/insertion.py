@@ -15,7 +15,8 @@ from base.trouble import StageError, Status
 from base.workdir import Report, Verdict
 from parsing.faults import Code, Fault, error_row, rejection_of
 from parsing.lines import read_lines
-from postgres.database import one, prepare_once, query, sentence
+from postgres.diagnosis import sentence
+from postgres.statements import one, prepare_once, query
 
 COPY_BLOCK = 1 << 18  # bytes
 PIECE = 1 << 23  # bytes of staged lines that are tried together once Postgres has refused one of them

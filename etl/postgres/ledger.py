@@ -10,12 +10,18 @@ from base.files import Stamp
 from base.run import Run
 from base.settings import Settings
 from base.workdir import Said, Verdict
-from postgres.database import one, prepare_once, query, rows
+from postgres.statements import one, prepare_once, query, rows
 
 
-def lock(cursor: cursor) -> str | None:
-    """Take the run lock; return None if this connection has it now, else who has it. The lock goes with the connection."""
+def lock(cursor: cursor, run: Run) -> str | None:
+    """Take the run lock; return None if this connection has it now, else who has it. The lock goes with the connection.
+
+    A run whose stages still have connections lives, even if its own connection was lost.
+    """
     holder: str | None = one(cursor, "ledger/run_lock")[0]
+    if holder is None and (living := one(cursor, "ledger/run_living", {"id": run.id})):
+        cursor.execute(query("ledger/run_unlock"))
+        (holder,) = living
     return holder
 
 
@@ -39,9 +45,14 @@ def close_run(cursor: cursor, run: Run, exit_status: int) -> None:
     cursor.execute(query("ledger/run_close"), {"id": run.id, "exit_status": exit_status})
 
 
-def mark_crashed(cursor: cursor) -> list[str]:
-    """Mark the runs that never entered their end as crashed and return their ids. Only the holder of the lock may call this."""
-    return [row[0] for row in rows(cursor, "ledger/run_crashed")]
+def enter_size(cursor: cursor, run: Run) -> None:
+    """Enter the size of the database at the run's end."""
+    cursor.execute(query("ledger/run_size"), {"id": run.id})
+
+
+def mark_crashed(cursor: cursor, run: Run) -> list[str]:
+    """Mark the other runs that never entered their end as crashed; return their ids. Only the lock's holder may call this."""
+    return [row[0] for row in rows(cursor, "ledger/run_crashed", {"id": run.id})]
 
 
 Basis = tuple[date, str]  # as-of date and visit event: what the counters mean

@@ -1,4 +1,4 @@
--- The loaded lines of address %(email)s, as (sha256, line_number). Reads statistics and load_file.
+-- The loaded lines of address email, as (sha256, line_number). Reads statistics and load_file.
 select f.sha256, s.line_number
 from statistics s
 join load_file f on f.id = s.file_id

@@ -1,4 +1,4 @@
--- Enter that file %(new_id)s came from the zip of file %(file_id)s: it is archived and gone from the server as that one is.
+-- Enter that file new_id came from the zip of file file_id: it is archived and gone from the server as that one is.
 -- Reads and writes load_file. Safe to repeat.
 update load_file f
 set reload_of = coalesce(o.reload_of, o.id), bytes = o.bytes, source_mtime = o.source_mtime, server_said = o.server_said,

@@ -1,4 +1,4 @@
--- Take file %(file_id)s back: its lines, its rejects and its sums go, its row stays. The visitors are recounted before.
+-- Take file file_id back: its lines, its rejects and its sums go, its row stays. The visitors are recounted before.
 -- Writes statistics, errors, load_campaign, load_reject and load_file. Safe to repeat.
 with line as (
     delete from statistics where file_id = %(file_id)s

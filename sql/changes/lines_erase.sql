@@ -1,4 +1,4 @@
--- Erase these lines of file %(file_id)s: loaded ones of address %(email)s, and rejected ones; return how many of each.
+-- Erase these lines of file file_id: loaded ones of address email, and rejected ones; return how many of each.
 -- Line 1 stands for the whole file and keeps its reason. Writes statistics and errors. Safe to repeat.
 with loaded as (
     delete from statistics

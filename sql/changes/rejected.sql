@@ -1,4 +1,4 @@
--- What is kept of these lines of file %(file_id)s: (line_number, message, raw_line) of a rejected line. Two nulls: it was corrected
+-- What is kept of these lines of file file_id: (line_number, message, raw_line) of a rejected line. Two nulls: it was corrected
 -- already. Reads errors and load_replay.
 select line_number, message, coalesce(raw_line, '')
 from errors

@@ -1,4 +1,4 @@
--- Forget the sums of file %(file_id)s, which are then made anew. Writes load_campaign and load_reject. Safe to repeat.
+-- Forget the sums of file file_id, which are then made anew. Writes load_campaign and load_reject. Safe to repeat.
 with mail as (
     delete from load_campaign where file_id = %(file_id)s
 )

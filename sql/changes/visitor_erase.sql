@@ -1,2 +1,2 @@
--- Erase the visitor of address %(email)s. Writes visitor. Safe to repeat.
+-- Erase the visitor of address email. Writes visitor. Safe to repeat.
 delete from visitor where email = %(email)s;

@@ -1,5 +1,5 @@
--- Recount the visitors with an address in the lines of file %(file_id)s that are named, or in all if none are.
--- %(without)s: the file itself no longer counts; its lines are about to be deleted.
+-- Recount the visitors with an address in the lines of file file_id that are named, or in all if none are.
+-- without: the file itself no longer counts; its lines are about to be deleted.
 -- Reads statistics, writes visitor, returns how many visitors are gone, have other counts, and are new. Safe to repeat.
 with period as (  -- worked out once, not for every line
     select year, year + interval '1 year' as next_year, month, month + interval '1 month' as next_month

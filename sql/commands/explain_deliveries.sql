@@ -1,4 +1,4 @@
--- The reports named %(name)s, in order of coming; for a duplicate the one that was loaded, and what people changed.
+-- The reports named name, in order of coming; for a duplicate the one that was loaded, and what people changed.
 -- Reads load_file and load_change.
 select f.id, f.sha256, f.status, (f.loaded_at at time zone %(timezone)s)::timestamp(0), f.rows_read,
        case when f.archived_at is not null then f.archive_name end,

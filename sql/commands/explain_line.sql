@@ -1,4 +1,4 @@
--- What became of line %(line_number)s of file %(file_id)s: the loaded row as JSON, or the codes and the message of its rejection.
+-- What became of line line_number of file file_id: the loaded row as JSON, or the codes and the message of its rejection.
 -- Then whether somebody corrected the line, and whether it was of somebody who was forgotten.
 -- Reads statistics, errors, load_replay, load_file and load_erased; a line of which neither is known gives two nulls.
 select (select to_jsonb(s) - 'file_id' - 'line_number' from statistics s

@@ -1,4 +1,4 @@
--- Every line of address %(email)s, in order of visits; a line without the date that makes a visit comes last.
+-- Every line of address email, in order of visits; a line without the date that makes a visit comes last.
 -- Reads statistics, load_file and visitor_basis.
 select visit_date(visit_event, fecha_envio, fecha_open, fecha_click) as visit, f.name, s.line_number,
        case when f.archived_at is not null then f.archive_name end

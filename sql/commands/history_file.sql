@@ -1,4 +1,4 @@
--- Everything that happened to reports named %(name)s, in time order; with the run where the load log keeps it.
+-- Everything that happened to reports named name, in time order; with the run where the load log keeps it.
 -- Reads load_file, load_change, load_zip, load_gap and errors.
 with delivery as (  -- as it was decided, without later changes
     select f.*, coalesce(c.status, f.status) as fate, coalesce(c.rows_read, f.rows_read) as was_read,

@@ -1,4 +1,4 @@
--- The last %(nights)s runs and what their reports brought, the latest last. Reads load_run and load_file.
+-- The last nights runs and what their reports brought, the latest last. Reads load_run and load_file.
 with run as (
     select * from load_run order by started_at desc, id desc limit %(nights)s
 ), file as (

@@ -1,4 +1,4 @@
--- What became of the mails sent on the days from %(first)s up to %(end)s, whenever their reports came. Reads load_campaign.
+-- What became of the mails sent on the days from first up to end, whenever their reports came. Reads load_campaign.
 select coalesce(sum(sent), 0)::bigint, coalesce(sum(hard_bounces), 0)::bigint, coalesce(sum(opened), 0)::bigint,
        coalesce(sum(clicked), 0)::bigint, coalesce(sum(unsubscribed), 0)::bigint
 from load_campaign

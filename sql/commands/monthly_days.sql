@@ -1,5 +1,5 @@
--- Each day from %(first)s up to %(end)s: its nights, and what their reports brought. A report belongs to the day on which its
--- run began, in %(timezone)s. Reads load_run and load_file.
+-- Each day from first up to end: its nights, and what their reports brought. A report belongs to the day on which its
+-- run began, in timezone. Reads load_run and load_file.
 with run as (
     select id, (started_at at time zone %(timezone)s)::date as day, script = 'etl' as is_night,
            status, extract(epoch from finished_at - started_at) as seconds

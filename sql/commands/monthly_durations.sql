@@ -1,4 +1,4 @@
--- Seconds that each night of the days from %(first)s up to %(end)s took, if it ended. Reads load_run.
+-- Seconds that each night of the days from first up to end took, if it ended. Reads load_run.
 select extract(epoch from finished_at - started_at)::float
 from load_run
 where script = 'etl' and finished_at is not null

@@ -1,4 +1,4 @@
--- Reports of the days from %(first)s up to %(end)s that were not loaded, or came under a name known with another content, and
+-- Reports of the days from first up to end that were not loaded, or came under a name known with another content, and
 -- why: a refused or quarantined report says it in errors, line 1; a duplicate names the report with the same bytes.
 -- An undone one names who did it. Reads load_run, load_file, load_change and errors.
 select (r.started_at at time zone %(timezone)s)::date, f.name, f.status, f.rows_read,

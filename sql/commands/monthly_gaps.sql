@@ -1,4 +1,4 @@
--- Reports missing in the consecutive numbers that runs of the days from %(first)s up to %(end)s noticed, and whether they came
+-- Reports missing in the consecutive numbers that runs of the days from first up to end noticed, and whether they came
 -- after all. Reads load_run, load_gap and load_file.
 select g.name, exists (select from load_file f where f.name = g.name)
 from load_run r

@@ -1,4 +1,4 @@
--- Reject codes of the reports of the days from %(first)s up to %(end)s, the most frequent first. A line with two codes counts
+-- Reject codes of the reports of the days from first up to end, the most frequent first. A line with two codes counts
 -- under both. Reads load_run, load_file and load_reject.
 select code, sum(lines)::bigint
 from load_run r

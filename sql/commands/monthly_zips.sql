@@ -1,4 +1,4 @@
--- The zips that were read back and compared on the days from %(first)s up to %(end)s, and for a pruned one its size, if known.
+-- The zips that were read back and compared on the days from first up to end, and for a pruned one its size, if known.
 -- Reads load_zip.
 select name, pruned_at is not null, coalesce(bytes, 0)
 from load_zip

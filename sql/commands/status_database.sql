@@ -1,4 +1,4 @@
--- Size of the database, and by how many bytes it grew a night over the last %(nights)s that say so; null after one only.
+-- Size of the database, and by how many bytes it grew a night over the last nights that say so; null after one only.
 -- Reads load_run.
 with night as (
     select started_at, database_bytes

@@ -1,9 +1,9 @@
 -- Enter the reports missing between the numbers that came: 7, 9: where is 8? Returns those not noticed before.
--- Those in %(left)s are on the server and left for the next run: they are not missing.
+-- Those in left are on the server and left for the next run: they are not missing.
 -- Reads load_file, writes load_gap. Safe to repeat. A jump of more than 1000 is a new numbering, not a gap.
 with numbered as (
     select distinct coalesce(part[1], '') as head, part[2] as digits, part[2]::bigint as number, part[3] as tail
-    from load_file, regexp_match(name, '^(.*\D)?(\d{1,15})(\D*)$') as part
+    from load_file, regexp_match(name, '^(.*[^0-9])?([0-9]{1,15})([^0-9]*)$') as part
     where part is not null
 ), neighbours as (
     select head, digits, number, tail, lead(number) over (partition by head, tail order by number) as next_number

@@ -1,4 +1,4 @@
--- The reports loaded more than %(days)s days ago whose rejected lines are kept as received, and how many such lines there are.
+-- The reports loaded more than days days ago whose rejected lines are kept as received, and how many such lines there are.
 -- Reads load_file and errors.
 select id, (select count(raw_line) from errors e where e.file_id = f.id)
 from load_file f

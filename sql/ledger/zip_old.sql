@@ -1,4 +1,4 @@
--- The zips that were proved more than %(days)s days ago and are not pruned, the oldest first. Reads load_zip and load_file.
+-- The zips that were proved more than days days ago and are not pruned, the oldest first. Reads load_zip and load_file.
 -- A zip is held back while one of its reports is not archived, or perhaps still on the server.
 select name, files,
        exists (select from load_file f

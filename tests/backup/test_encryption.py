@@ -48,7 +48,7 @@ def test_the_age_tool_opens_it(night: Night, key: Key) -> None:
     assert path.name.endswith(".zip.age")
     assert b"ana@example.com" not in path.read_bytes()
     for each in (key, other):
-        with zipfile.ZipFile(io.BytesIO(open_with_age(path, each))) as opened:
+        with zipfile.ZipFile(io.BytesIO(open_with_age(path, each.file))) as opened:
             assert opened.read("report_1.txt") == CONTENT
     assert list(night.source.iterdir()) == night.left_in_work() == []
     assert night.sql("select sha256 is null, bytes, files, proved_at is null from load_zip where name = %s", path.name) == [
@@ -113,6 +113,13 @@ def test_an_identity_that_opens_nothing_is_one_sentence(nights: QuickNights, key
     assert nights.sql("select count(*) from pg_database where datname like 'visitas_drill%%'") == [(0,)]
 
 
+def test_a_line_in_an_encrypted_zip_is_explained(nights: QuickNights, key: Key) -> None:
+    nights.night([CONTENT])
+    asked = ("explain", "--file", "report_1.txt", "--line", "9")
+    assert "is encrypted, and BACKUP_IDENTITY_FILE is not set." in nights.command(*asked).stdout
+    assert "Line 9 does not exist: the report in" in nights.command(*asked, BACKUP_IDENTITY_FILE=str(key.file)).stdout
+
+
 def test_the_night_reads_no_identity(night: Night, key: Key, tmp_path: Path) -> None:
     night.deliver("report_1.txt", CONTENT)
     assert night.run(BACKUP_RECIPIENTS=key.recipient, BACKUP_IDENTITY_FILE=str(tmp_path / "away")).returncode == 0
@@ -174,7 +181,7 @@ def test_leftovers_go_even_if_nothing_is_to_be_zipped(nights: QuickNights) -> No
 
 
 ENCRYPT_AND_DECRYPT = f"""
-import resource, sys, tempfile
+import re, sys, tempfile
 sys.path.insert(0, {str(ROOT / "etl")!r})
 from pathlib import Path
 from backup.encryption import encrypt, open_clear
@@ -187,7 +194,7 @@ with tempfile.TemporaryFile(dir=path.parent) as clear, path.open("xb") as target
     encrypt(clear, target, str(key.to_public()))
 with open_clear(path, [key]) as clear:
     assert sum(len(block) for block in iter(lambda: clear.read(1 << 20), b"")) == 128 << 20
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(re.search("VmHWM:[^0-9]+([0-9]+) kB", Path("/proc/self/status").read_text())[1])
 """
 
 

@@ -14,7 +14,8 @@ from kit.night import Night
 from kit.quick_nights import QuickNights
 from kit.samples import line, report
 from kit.servers import ETL, PATIENCE, need
-from postgres.database import Database, query
+from postgres.database import Database
+from postgres.statements import query
 
 
 @pytest.fixture

@@ -16,6 +16,22 @@ from kit.samples import line, report
 from kit.servers import ETL, PATIENCE
 
 
+def always(connection: str) -> bool:
+    return True
+
+
+def test_only_the_first_connection_is_used_ready_or_not() -> None:
+    for ready, used in (("ab", {"a", "b"}), ("b", {"a", "b"}), ("a", {"a"}), ("", {"a"})):
+        both = threading.Barrier(len(used))
+
+        def work(connection: str, item: int, both: threading.Barrier = both) -> str:
+            if item < both.parties:
+                both.wait(PATIENCE)
+            return connection
+
+        assert set(in_threads("ab", work, range(4), ready.__contains__)) == used
+
+
 def test_items_are_begun_in_order_and_a_connection_has_one_at_a_time() -> None:
     at_work: set[str] = set()
     begun: list[int] = []
@@ -28,7 +44,7 @@ def test_items_are_begun_in_order_and_a_connection_has_one_at_a_time() -> None:
         at_work.remove(connection)
         return item * item
 
-    assert sorted(in_threads("ab", work, range(20))) == [number * number for number in range(20)]
+    assert sorted(in_threads("ab", work, range(20), always)) == [number * number for number in range(20)]
     assert all(abs(item - place) <= 3 for place, item in enumerate(begun))
 
 
@@ -42,7 +58,7 @@ def test_the_first_trouble_is_raised_and_leaves_the_rest() -> None:
             raise ValueError(item)
 
     with pytest.raises(ValueError, match="3"):
-        in_threads("ab", work, range(100))
+        in_threads("ab", work, range(100), always)
     assert 4 <= len(begun) < 20
 
 
@@ -55,7 +71,7 @@ def test_a_failure_in_every_thread_begins_nothing_new() -> None:
         raise ValueError(item)
 
     with pytest.raises(ValueError, match=r"0|1"):
-        in_threads("ab", work, range(10))
+        in_threads("ab", work, range(10), always)
     assert sorted(begun) == [0, 1]
 
 

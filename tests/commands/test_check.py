@@ -72,9 +72,9 @@ def test_a_waiting_report_is_tried(night: Night) -> None:
 
 def test_a_database_without_schema_or_rights(night: Night) -> None:
     url = night.settings["DATABASE_URL"]
-    execute(url, "delete from _yoyo_migration where migration_id = '0003_file_ids'")
+    execute(url, "delete from load_migration where id = '0003_file_ids'")
     assert "the schema lacks 0003_file_ids" in " ".join(night.run("check", **SAME_ZONE).stdout.split())
-    execute(url, "drop table _yoyo_migration")
+    execute(url, "drop table load_migration")
     assert "run make postgres-setup" in " ".join(night.run("check", **SAME_ZONE).stdout.split())
 
 

@@ -13,7 +13,7 @@ import pytest
 from kit.night import Night
 from kit.samples import line, report
 from kit.servers import ROOT, OpenSSH, Postgres
-from postgres.database import query
+from postgres.statements import query
 
 FAULTY = line(envio="31/02/2013 10:00")
 NO_HEADER = b"not a report\nsecond line\n"

@@ -9,7 +9,7 @@ from psycopg2.extensions import adapt
 from kit.night import Night
 from kit.samples import line, report
 from kit.servers import ROOT
-from postgres.database import query
+from postgres.statements import query
 
 QUESTIONS = sorted(
     f"commands/{path.stem}"

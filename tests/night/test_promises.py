@@ -8,7 +8,7 @@ import pytest
 from kit.night import Night
 from kit.samples import line, report
 from kit.servers import ETL, ROOT, execute, wait_for
-from postgres.database import query
+from postgres.statements import query
 
 
 def good(count: int, start: int = 0) -> list[bytes]:

@@ -22,7 +22,7 @@ LAYERS = [  # from the lowest; packages of one layer do not import one another
     {"__main__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(LAYERS) for room in rooms}
-STATEMENT = re.compile(r'"((?:changes|commands|ledger|load|notices|schema)/\w+)"')
+STATEMENT = re.compile(r'"((?:changes|commands|ledger|load|notices|schema|session)/\w+)"')
 
 
 def room_of(path: Path) -> str:
@@ -91,7 +91,7 @@ def test_no_module_is_named_after_another(tmp_path: Path) -> None:
 
 def test_every_statement_has_a_file_and_every_file_a_user() -> None:
     named = {name for source in MODULES.values() for name in STATEMENT.findall(source)}
-    there = {str(path.relative_to(ROOT / "sql").with_suffix("")) for path in (ROOT / "sql").rglob("*.sql")}
+    there = {f"{path.parent.name}/{path.stem}" for path in (ROOT / "sql").glob("*/*.sql")}
     assert named == {name for name in there if not name.startswith("migrations/")}
 
 

@@ -10,7 +10,7 @@ from psycopg2.extensions import cursor
 
 from base.files import size_of
 from base.settings import Settings
-from postgres.database import one, rows
+from postgres.statements import one, rows
 
 
 class Month(NamedTuple):

@@ -1,0 +1,2 @@
+-- The server process that this statement runs in.
+select pg_backend_pid();
