@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from psycopg2.errors import InsufficientPrivilege
 from psycopg2.extensions import cursor, make_dsn
 from pydantic import SecretStr
 from pyrage.x25519 import Identity
@@ -46,29 +48,45 @@ def main(live: Settings) -> Status:
     ):
         database.close()
         raise StageError(Status.DISK, f"a backup has a flaw: {flaw}.", "make verify-backups lists every flaw.")
-    scratch_name = f"visitas_drill_{os.getpid()}"
-    database.command(f"create database {scratch_name}")
+    with scratch_database(database, live) as address, tempfile.TemporaryDirectory() as folder:
+        scratch = live.model_copy(
+            update={
+                "database_url": address,
+                "work_dir": Path(folder) / "work",
+                "as_of": as_of,
+                "visit_event": visit_event,
+                "max_error_rate": 1.0,
+                "on_reused_name": "keep",
+            }
+        )
+        counting = {name: [entry for entry in kept[name] if (name, entry.name) in loaded] for name in kept}
+        restored = restore(counting, scratch, database, identities)
+    status = compare(database.run(contents), restored)
+    database.close()
+    if pruned:
+        print(f"{count_of(len(pruned), 'file')} not compared: the zips are pruned, as BACKUP_KEEP_DAYS asks.")
+    return status
+
+
+@contextmanager
+def scratch_database(database: Database, live: Settings) -> Iterator[SecretStr]:
+    """Give the address of a new database, dropped at the end; its tables come into a schema that is open to nobody else."""
+    name = f"visitas_drill_{os.getpid()}"
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            scratch = live.model_copy(
-                update={
-                    "database_url": SecretStr(make_dsn(live.database_url.get_secret_value(), dbname=scratch_name)),
-                    "work_dir": Path(folder) / "work",
-                    "as_of": as_of,
-                    "visit_event": visit_event,
-                    "max_error_rate": 1.0,
-                    "on_reused_name": "keep",
-                }
-            )
-            counting = {name: [entry for entry in kept[name] if (name, entry.name) in loaded] for name in kept}
-            restored = restore(counting, scratch, database, identities)
-        status = compare(database.run(contents), restored)
-        if pruned:
-            print(f"{count_of(len(pruned), 'file')} not compared: the zips are pruned, as BACKUP_KEEP_DAYS asks.")
-        return status
+        database.command(f"create database {name}")
+    except StageError as error:
+        if not isinstance(error.__cause__, InsufficientPrivilege):
+            raise
+        hint = "let the administrator run: alter role ... createdb; or name such a role: DATABASE_URL=... make restore-drill"
+        raise StageError(Status.POSTGRES, "this role may not create the scratch database of the drill.", hint) from error
+    try:
+        database.command(f"alter database {name} set search_path = visitas")
+        address = SecretStr(make_dsn(live.database_url.get_secret_value(), dbname=name))
+        with closing(Database(live.model_copy(update={"database_url": address}))) as scratch, scratch.transaction() as cursor:
+            cursor.execute("create schema visitas")
+        yield address
     finally:
-        database.command(f"drop database {scratch_name} with (force)")
-        database.close()
+        database.command(f"drop database {name} with (force)")
 
 
 def restore(zips: dict[str, list[Entry]], scratch: Settings, live: Database, identities: Sequence[Identity]) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 -- Row count and checksum of visitor and, file by file, of statistics, whatever the file ids. A file whose zip is pruned is left out.
--- Reads both, load_file and load_zip.
-select 'visitor', count(*), coalesce(sum(hashtextextended(v::text, 0)), 0)
-from visitor v
+-- Our columns by name: an administrator may have added others. Reads both, load_file and load_zip.
+select 'visitor', count(*), coalesce(sum(hashtextextended(row (email, fecha_primera_visita, fecha_ultima_visita, visitas_totales,
+                                                              visitas_anio_actual, visitas_mes_actual)::text, 0)), 0)
+from visitor
 union all
 select f.name || ' ' || f.sha256, count(s.file_id),
-       coalesce(sum(hashtextextended((to_jsonb(s) - 'file_id')::text, 0)) filter (where s.file_id is not null), 0)
+       coalesce(sum(hashtextextended(row (line_number, email, jyv, badmail, baja, fecha_envio, fecha_open, opens, opens_virales,
+                                          fecha_click, clicks, clicks_virales, links, ips, navegadores, plataformas)::text, 0))
+                filter (where s.file_id is not null), 0)
 from load_file f
 left join statistics s on s.file_id = f.id
 where f.status = 'loaded'

@@ -21,8 +21,9 @@ EARLY = Path(__file__).parent / "early"  # the first versions of migrations that
 TABLES = ("load_run", "load_file", "visitor", "visitor_basis", "statistics", "errors")  # of the first migration
 OWN_OF_A_NIGHT = [  # columns that differ from night to night
     *("run_id", "started_at", "finished_at", "database_bytes", "first_seen_at", "loaded_at", "source_mtime", "noticed_at"),
-    *("archive_name", "archived_at", "source_deleted_at"),
+    *("archive_name", "archived_at", "source_deleted_at", "proved_at"),
 ]
+OF_ONE_TABLE = {"load_run": ["id"], "load_zip": ["name", "sha256", "bytes"]}  # the last two: not known of an old zip
 
 
 @pytest.fixture
@@ -79,9 +80,8 @@ def contents(url: str) -> dict[str, Any]:
     return {
         table: execute(
             url,
-            f"select to_jsonb(t) - %s::text[] - case when %s = 'load_run' then 'id' else '' end as row from {table} t order by 1",
-            OWN_OF_A_NIGHT,
-            table,
+            f"select to_jsonb(t) - %s::text[] as row from {table} t order by 1",
+            OWN_OF_A_NIGHT + OF_ONE_TABLE.get(table, []),
         )
         for (table,) in tables
         if table not in ("_yoyo_migration", "load_migration")

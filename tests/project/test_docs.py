@@ -46,7 +46,7 @@ def test_example_holds_the_defaults() -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_make_targets(target: str) -> None:
-    assert re.search(rf"`make {target}`|^    make {target} ", README, re.MULTILINE)
+    assert re.search(rf"`make {target}[ `]|^    make {target} ", README, re.MULTILINE)
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.search(rf"^make {target} +\w", shown, re.MULTILINE)
 
