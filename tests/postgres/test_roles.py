@@ -102,8 +102,8 @@ def test_each_role_can_do_its_work_and_no_more(night: Night, empty: str, names: 
         ("reader", "create table visitas.t ()"),
         ("night", "create function visitas.f() returns int language sql as 'select 1'"),
         ("night", "update load_migration set sha256 = ''"),
-        ("night", "delete from statistics"),
-        ("night", "update errors set message = ''"),
+        ("night", "delete from load_file"),
+        ("night", "update load_change set changed_by = ''"),
         ("owner", "create table public.t ()"),
     ],
 )
