@@ -199,8 +199,8 @@ print(re.search("VmHWM:[^0-9]+([0-9]+) kB", Path("/proc/self/status").read_text(
 
 
 def test_no_zip_is_held_in_memory(tmp_path: Path) -> None:
-    """128 MiB are encrypted and decrypted in less memory than half of that."""
+    """128 MiB are encrypted and decrypted in less memory than that."""
     done = subprocess.run(
         [sys.executable, "-c", ENCRYPT_AND_DECRYPT, str(tmp_path / "x.zip.age")], capture_output=True, text=True, check=True
     )
-    assert int(done.stdout) < 64 << 10
+    assert int(done.stdout) < 96 << 10  # kB
