@@ -5,6 +5,7 @@ import select
 import sys
 
 from base.trouble import StageError, Status
+from commands.console import say, shown
 
 PATIENCE = 600  # seconds; the command holds the run lock, and a question that is left open may not hold up the night
 
@@ -22,11 +23,11 @@ def confirm(question: str, yes: bool) -> bool:
             "nothing was changed: there is no terminal to ask on.",
             "type YES=1 after make, or --yes.",
         )
-    print(f"{question} [y/N] ", end="", flush=True)
+    print(f"{shown(question)} [y/N] ", end="", flush=True)
     is_answered, _, _ = select.select([sys.stdin], [], [], PATIENCE)
     if is_answered and sys.stdin.readline().strip().lower() in ("y", "yes"):
         return True
-    print("Nothing was changed.")
+    say("Nothing was changed.")
     return False
 
 

@@ -103,7 +103,7 @@ def preview(sentences: list[str], moved: Moved, before: Mails, after: Mails) -> 
     """Print what a change does: to lines, to visitors, and to the sums of each month."""
     screen = console()
     for sentence in sentences:
-        screen.print(sentence, soft_wrap=True)
+        screen.print(shown(sentence), soft_wrap=True)
     screen.print(f"{moved}.".capitalize(), soft_wrap=True)
     made = table("", "mails of", "", ">before", ">after")
     nobody = (0,) * len(MAILS)

@@ -3,6 +3,7 @@
 import os
 import sys
 from copy import copy
+from typing import Any
 
 from rich import box
 from rich.cells import cell_len
@@ -10,6 +11,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from base.masking import printable
 
 WIDTH = 150  # columns where no terminal says
 HEIGHT = 25  # lines; nothing depends on it, but without it rich takes a terminal without abilities for 80 columns wide
@@ -24,7 +27,21 @@ def console() -> Console:
         width = max(int(said), NARROWEST)
     else:
         width = (os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else 0) or WIDTH
-    return Console(width=width, height=HEIGHT, highlight=False, markup=False, emoji=False)
+    return Screen(width=width, height=HEIGHT, highlight=False, markup=False, emoji=False)
+
+
+class Screen(Console):
+    """A terminal that gets printable text only, whoever said it."""
+
+    def render_str(self, text: str, **form: Any) -> Text:
+        """Return the text as rich prints it, its lines printable."""
+        return super().render_str("\n".join(map(shown, text.split("\n"))), **form)
+
+
+def say(*sentences: str) -> None:
+    """Print some sentences, each on a line of its own, however wide the terminal is."""
+    for sentence in sentences:
+        print(shown(sentence))
 
 
 def table(title: str, *columns: str) -> Table:
@@ -93,9 +110,9 @@ def add_row(table: Table, *cells: object) -> None:
 
 
 def shown(text: str) -> str:
-    """Return text with escapes for the letters that stdout cannot show, as wide as they will be."""
+    """Return text as one line, with escapes for all that stdout cannot or must not show, as wide as they will be."""
     encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+    return printable(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def words(value: object) -> str:
@@ -104,4 +121,4 @@ def words(value: object) -> str:
         return ""
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return f"{value:,.1f}" if type(value) is float else str(value)  # a subclass has words of its own
+    return f"{value:,.1f}" if type(value) is float else printable(str(value))  # a subclass has words of its own

@@ -17,10 +17,9 @@ from backup.zips import DAMAGE, open_zip
 from base import settings as every_setting
 from base.counting import count_of
 from base.fate import Fate
-from base.masking import printable
 from base.settings import Settings
 from base.trouble import StageError, Status
-from commands.console import add_row, console, show, table
+from commands.console import add_row, console, show, shown, table
 from parsing.columns import COLUMNS, is_record, parse_email
 from parsing.faults import Code
 from parsing.lines import read_lines
@@ -92,12 +91,12 @@ def explain_visitor(cursor: cursor, address: str, settings: Settings) -> Status:
     found = one(cursor, "commands/explain_visitor", {"email": email})
     lines = [LoadedLine(*row) for row in rows(cursor, "commands/explain_visits", {"email": email})]
     if found is None or (found[2] is None and not lines):
-        screen.print(f"No line of {email} has been loaded. Hint: rejected lines are in the table errors.")
+        screen.print(f"No line of {shown(email)} has been loaded. Hint: rejected lines are in the table errors.")
         return Status.DONE
     *row, as_of, event = found
     counted = recount(lines, as_of)
     stored = dict(zip(COUNTERS, row, strict=True))
-    made = table(f"{email}: visits by fecha_{event}, as of {as_of}", "counter", ">visitor", ">recount", "")
+    made = table(f"{shown(email)}: visits by fecha_{event}, as of {as_of}", "counter", ">visitor", ">recount", "")
     for name in COUNTERS:
         add_row(made, name, stored[name], counted[name], "" if stored[name] == counted[name] else "DIFFERENT")
     show(screen, made)
@@ -139,18 +138,18 @@ def explain_line(cursor: cursor, name: str, number: int, settings: Settings) -> 
     deliveries = [Delivery(*row) for row in rows(cursor, "commands/explain_deliveries", asked)]
     screen = console()
     if not deliveries:
-        screen.print(f"The load log does not know {name}.")
+        screen.print(f"The load log does not know {shown(name)}.")
         return Status.REFUSED
     is_there = False
     for delivery in deliveries:
         known = KnownLine(*one(cursor, "commands/explain_line", {"file_id": delivery.file_id, "line_number": number}))
         # What a zip still holds of somebody who was forgotten is shown to nobody.
         received = ReceivedLine(None, None) if known.is_erased else find_line(delivery, name, number, settings)
-        decided = f"{name} of {delivery.decided} in {settings.timezone}"
+        decided = f"{shown(name)} of {delivery.decided} in {settings.timezone}"
         screen.print(f"{decided}: {delivery.status}, {count_of(delivery.rows_read, 'line')} read", style="bold", soft_wrap=True)
         if delivery.changes:
-            screen.print(f"Changes: {delivery.changes}.", soft_wrap=True)
-        screen.print(outcome(delivery, number, received, known), soft_wrap=True)
+            screen.print(shown(f"Changes: {delivery.changes}."), soft_wrap=True)
+        screen.print(shown(outcome(delivery, number, received, known)), soft_wrap=True)
         show_line(screen, received, known.row)
         is_there = is_there or received.line is not None or any(known)
     return Status.DONE if is_there else Status.REFUSED
@@ -159,7 +158,7 @@ def explain_line(cursor: cursor, name: str, number: int, settings: Settings) -> 
 def show_line(screen: Console, received: ReceivedLine, row: dict[str, Any] | None) -> None:
     """Print a line as received, and as it is stored."""
     if received.line is not None:
-        text = printable(received.line.decode(errors="backslashreplace"))
+        text = shown(received.line.decode(errors="backslashreplace"))
         screen.print(f"As received ({received.place}):\n{text}", soft_wrap=True)
     if row:
         made = table("", "column", "stored as")

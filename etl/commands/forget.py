@@ -19,7 +19,7 @@ from base.settings import Settings
 from base.workdir import report_names
 from commands.asking import add_yes, confirm
 from commands.changing import mails, nothing, preview
-from commands.console import shown
+from commands.console import say, shown
 from parsing.columns import parse_email
 from parsing.faults import Code, storable
 from parsing.lines import read_lines
@@ -57,7 +57,7 @@ def main(arguments: Namespace, settings: Settings, _: Run) -> None:
             cursor.connection.rollback()
     database.close()
     if is_wanted:
-        print(f"{mask(email)} is forgotten.", *held, sep="\n")
+        say(f"{mask(email)} is forgotten.", *held)
 
 
 def read_address(typed: str, settings: Settings) -> str:

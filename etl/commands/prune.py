@@ -8,6 +8,7 @@ from base.counting import count_of
 from base.settings import Settings
 from base.trouble import Status
 from commands.asking import add_yes, confirm
+from commands.console import say
 from postgres.database import Database
 from runtime.script import command_line, run_change
 
@@ -18,7 +19,7 @@ def main(arguments: Namespace, settings: Settings) -> Status:
     try:
         old = database.run(find_old, settings)
         for sentence in preview(old, settings):
-            print(sentence)
+            say(sentence)
         lines = sum(file.lines for file in old.lines)
         if (not old.going and not lines) or confirm("Remove this for good?", arguments.yes):
             prune(database, settings, by_person=True)  # without a question too: a kill may have left files

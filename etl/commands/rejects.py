@@ -8,6 +8,7 @@ from base.files import whole_file
 from base.run import Run
 from base.settings import Settings
 from commands.changing import add_file, choose, nothing, parse_file
+from commands.console import say
 from postgres.database import Database
 from postgres.statements import query
 from runtime.script import command_line, run_change
@@ -26,9 +27,9 @@ def main(arguments: Namespace, settings: Settings, _: Run) -> None:
             if not lines:
                 raise nothing(f"{file} has no rejected line.", f"make history FILE={file.name} shows what became of it.")
     database.close()
-    print(f"{count_of(lines, 'rejected line')} of {file}: {path}")
+    say(f"{count_of(lines, 'rejected line')} of {file}: {path}")
     if file.status == Fate.LOADED:
-        print(f"Correct raw_line there, then: make replay REJECTS={path}")
+        say(f"Correct raw_line there, then: make replay REJECTS={path}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from base.trouble import StageError, Status
 from base.workdir import Report, WorkDir
 from commands.asking import add_yes, confirm
 from commands.changing import File, add_file, choose, find, mails, nothing, parse_file, preview
+from commands.console import say
 from load import load_delivery
 from postgres import changes, ledger
 from postgres.changes import Moved
@@ -49,7 +50,7 @@ def main(arguments: Namespace, settings: Settings, run: Run) -> None:
             cursor.connection.rollback()
     database.close()
     if is_wanted:
-        print(f"{again} is loaded. To take it back: make undo ID={again.file_id}")
+        say(f"{again} is loaded. To take it back: make undo ID={again.file_id}")
 
 
 def reload(cursor: cursor, file: File, run: Run, settings: Settings) -> File:

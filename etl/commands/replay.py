@@ -17,7 +17,7 @@ from base.settings import Settings
 from base.trouble import StageError
 from commands.asking import add_yes, confirm
 from commands.changing import ID_LIMIT, choose, mails, nothing, preview
-from commands.console import shown
+from commands.console import say, shown
 from parsing.columns import Visit, parse_line
 from parsing.faults import Code, Fault, message
 from postgres import changes
@@ -65,7 +65,7 @@ def main(arguments: Namespace, settings: Settings, _: Run) -> None:
             cursor.connection.rollback()
     database.close()
     if is_wanted:
-        print(f"{file}: {loaded} loaded.")
+        say(f"{file}: {loaded} loaded.")
 
 
 def read_rejects(path: Path) -> Iterator[Line]:
@@ -119,7 +119,7 @@ class Replay:
                 raise unusable(path, f"line {strange[0]} of the report is not a rejected line")
             for line in piece:
                 if why := self.try_line(line, *known[line.number]):
-                    print(f"Line {line.number} stays rejected: {why}" if known[line.number][0] else f"Line {line.number} {why}")
+                    say(f"Line {line.number} stays rejected: {why}" if known[line.number][0] else f"Line {line.number} {why}")
 
     def try_line(self, line: Line, why: str | None, raw: str | None) -> str | None:
         """Move a line if it was corrected; return the reason why not, None if it was moved."""

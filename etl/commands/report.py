@@ -11,6 +11,7 @@ from rich.console import Console
 
 from base import settings as every_setting
 from base.files import whole_file
+from base.masking import printable
 from base.settings import Settings
 from base.trouble import StageError, Status
 from commands.console import add_row, console, show, shown, table, words
@@ -100,8 +101,15 @@ def as_csv(sheet: Sheet) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(column.removeprefix(">") for column in sheet.columns)
-    writer.writerows([round(cell, 4) if isinstance(cell, float) else cell for cell in row] for row in sheet.rows)
+    writer.writerows(map(as_cell, row) for row in sheet.rows)
     return text.getvalue()
+
+
+def as_cell(value: object) -> object:
+    """Return a value as a CSV file has it."""
+    if isinstance(value, float):
+        return round(value, 4)
+    return printable(value) if isinstance(value, str) else value
 
 
 def show_sheets(screen: Console, month: Monthly, sheets: list[Sheet]) -> None:

@@ -23,6 +23,7 @@ from base.run import Run
 from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import WorkDir
+from commands.console import say
 from load import load_reports
 from postgres import ledger
 from postgres.database import Database
@@ -64,7 +65,7 @@ def main(live: Settings) -> Status:
     status = compare(database.run(contents), restored)
     database.close()
     if pruned:
-        print(f"{count_of(len(pruned), 'file')} not compared: the zips are pruned, as BACKUP_KEEP_DAYS asks.")
+        say(f"{count_of(len(pruned), 'file')} not compared: the zips are pruned, as BACKUP_KEEP_DAYS asks.")
     return status
 
 
@@ -158,11 +159,11 @@ def compare(live: dict[str, Any], restored: dict[str, Any]) -> Status:
     """Print every difference, then a closing line; return DISK if there is a difference."""
     differing = [name for name in sorted(live.keys() | restored.keys()) if live.get(name) != restored.get(name)]
     for name in differing:
-        print(f"{name}: live {live.get(name)}, restored {restored.get(name)} (rows, checksum)")
+        say(f"{name}: live {live.get(name)}, restored {restored.get(name)} (rows, checksum)")
     rows, _ = live.get("visitor", (0, 0))
     lines = sum(count for name, (count, _) in live.items() if name != "visitor")
     held = f"{count_of(len(live) - 1, 'file')}, {lines:,} statistics and {count_of(rows, 'visitor')}"
-    print(f"{held} compared: {count_of(len(differing), 'difference') if differing else 'no differences'}.")
+    say(f"{held} compared: {count_of(len(differing), 'difference') if differing else 'no differences'}.")
     return Status.DISK if differing else Status.DONE
 
 

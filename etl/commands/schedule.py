@@ -3,6 +3,7 @@
 from argparse import Namespace
 
 from commands import crontab
+from commands.console import say
 from runtime.script import command_line, run_plain_command
 
 
@@ -17,13 +18,13 @@ def main(arguments: Namespace) -> None:
     kept = [*lines[:place], line, *(other for other in lines[place + 1 :] if not crontab.entry_of(other))]
     if kept != lines:
         crontab.write_lines(kept)
-    print(f"{line}\nThis line is in your crontab; take it out with make unschedule.")
+    say(line, "This line is in your crontab; take it out with make unschedule.")
 
 
 def show() -> None:
     """Print the line that is there, or raise StageError."""
     for entry in crontab.entries():
-        print(entry.line)
+        say(entry.line)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from base.run import Run
 from base.settings import Settings
 from commands.asking import add_yes, confirm
 from commands.changing import add_file, choose, mails, parse_file, preview
+from commands.console import say
 from postgres import changes
 from postgres.database import Database
 from runtime.script import command_line, run_change
@@ -29,7 +30,7 @@ def main(arguments: Namespace, settings: Settings, _: Run) -> None:
             cursor.connection.rollback()
     database.close()
     if is_wanted:
-        print(f"{file} is undone. To load it again: make reload ID={file.file_id}")
+        say(f"{file} is undone. To load it again: make reload ID={file.file_id}")
 
 
 if __name__ == "__main__":

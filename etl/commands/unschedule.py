@@ -1,6 +1,7 @@
 """Remove the cron line. Whatever its hour, and whichever locale it was written in."""
 
 from commands import crontab
+from commands.console import say
 from runtime.script import command_line, run_plain_command
 
 
@@ -9,10 +10,10 @@ def main() -> None:
     lines = crontab.read_lines()
     kept = [line for line in lines if not crontab.entry_of(line)]
     if kept == lines:
-        print("There was no cron line of this folder.")
+        say("There was no cron line of this folder.")
     else:
         crontab.write_lines(kept)
-        print("The cron line is gone.")
+        say("The cron line is gone.")
 
 
 if __name__ == "__main__":

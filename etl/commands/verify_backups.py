@@ -8,6 +8,7 @@ from backup.zips import flaws
 from base.counting import count_of
 from base.settings import Settings
 from base.trouble import Status
+from commands.console import say
 from postgres import ledger
 from postgres.database import Database
 from postgres.ledger import Entry, Zip
@@ -29,11 +30,11 @@ def main(settings: Settings) -> Status:
     found += [f"{name}: in the load log, but in no zip" for name in unzipped]
     found += strangers({known.name for known in everything}, entries.keys(), folder)
     for flaw in found:
-        print(flaw)
+        say(flaw)
     held = f"{count_of(len(kept), 'zip')} with {count_of(sum(len(entries[known.name]) for known in kept), 'report')} in {folder}"
-    print(f"{held}: {count_of(len(found), 'flaw') if found else 'no flaws'}.")
+    say(f"{held}: {count_of(len(found), 'flaw') if found else 'no flaws'}.")
     for sentence in left_out(zips, entries, bool(identities)):
-        print(sentence)
+        say(sentence)
     return Status.DISK if found else Status.DONE
 
 

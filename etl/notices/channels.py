@@ -19,7 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
-from base.masking import mask
+from base.masking import clean
 from base.settings import Settings
 
 TIMEOUT = 10  # seconds that a server may be silent
@@ -44,7 +44,10 @@ class Notice(NamedTuple):
 
 
 class Unreached(Exception):
-    """A channel did not take the message. The text says why and holds no secret."""
+    """A channel did not take the message. The text says why, is clean, and holds no secret."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(clean(why))
 
 
 def tell(channels: dict[str, Channel]) -> dict[str, str | None]:
@@ -56,7 +59,7 @@ def tell(channels: dict[str, Channel]) -> dict[str, str | None]:
             channel()
             found[name] = None
         except Unreached as error:
-            found[name] = mask(str(error))
+            found[name] = str(error)
         except Exception as error:  # noqa: BLE001 - a bug in a channel must not harm the run
             found[name] = f"a bug: {type(error).__name__}"
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from base.masking import mask
+from base.masking import clean, clean_lines
 
 JOURNAL = "ETL_JOURNAL"
+MESSAGE_LIMIT = 10_000  # characters of a message in a log: longer than any of ours
 
 
 class JsonFormatter(logging.Formatter):
@@ -27,11 +28,11 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             **self._common,
             "logger": record.name,
-            "message": mask(record.getMessage()),
+            "message": clean(record.getMessage(), MESSAGE_LIMIT),
             **getattr(record, "facts", {}),
         }
         if record.exc_info:
-            found["traceback"] = mask(self.formatException(record.exc_info))
+            found["traceback"] = clean_lines(self.formatException(record.exc_info))
         return json.dumps(found, ensure_ascii=False)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from base.masking import mask, printable
+from base.masking import clean, clean_lines
 from base.settings import Settings
 from notices.channels import Notice
 from notices.digest import Digest
@@ -30,10 +30,10 @@ def render(digest: Digest, heading: str, settings: Settings) -> Notice:
         "figures": figures(digest),
         "log_dir": settings.log_dir,
     }
-    subject = printable(mask(f"[visitas] {heading}: {digest.headline}"))[:SUBJECT_LIMIT]
-    text = mask(TEMPLATES.get_template("notice.txt").render(facts))
-    html = mask(TEMPLATES.get_template("notice.html").render(facts))
-    slack_text = mask(TEMPLATES.get_template("notice.slack").render(facts))
+    subject = clean(f"[visitas] {heading}: {digest.headline}", SUBJECT_LIMIT)
+    text = clean_lines(TEMPLATES.get_template("notice.txt").render(facts))
+    html = clean_lines(TEMPLATES.get_template("notice.html").render(facts))
+    slack_text = clean_lines(TEMPLATES.get_template("notice.slack").render(facts))
     return Notice(subject, text, html, slack_text[:SLACK_LIMIT])
 
 

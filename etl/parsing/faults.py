@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from base.masking import mask, printable
+from base.masking import clean
 
 RAW_LIMIT = 1 << 16  # bytes: a rejected line is stored up to here
 VALUE_LIMIT = 80  # characters: a message repeats a faulty value up to here
@@ -54,7 +54,7 @@ class Fault(NamedTuple):
     def __str__(self) -> str:
         """Return e.g. ``date-invalid: fecha_open: not an existing date ...: "31/02/2013 10:00"``."""
         field = f"{self.field}: " if self.field else ""
-        value = mask(printable(self.value[: 4 * VALUE_LIMIT]))[:VALUE_LIMIT]  # the last cut may split a mailbox
+        value = clean(self.value, VALUE_LIMIT)  # the cut may split a mailbox
         return f"{self.code}: {field}{self.code.meaning}" + (f': "{value}"' if value else "")
 
 

@@ -17,6 +17,7 @@ from psycopg2.errors import (
     UndefinedTable,
 )
 
+from base.masking import clean
 from base.trouble import StageError, Status
 from base.waiting import Outage
 
@@ -75,7 +76,7 @@ class Refusals:
     def diagnose(self, error: psycopg2.OperationalError, dsn: str) -> StageError:
         """Return the trouble of a connection that was not made: an Outage if waiting may heal it."""
         words = sentence(error)
-        if PASSING.search(words) or libpq().PQping(dsn.encode()) == STARTING:
+        if PASSING.search(first_line(error)) or libpq().PQping(dsn.encode()) == STARTING:
             self._count = 0
             return no_answer(words)
         self._count = self._count + 1 if words == self._words else 1
@@ -117,6 +118,10 @@ def no_answer(said: str) -> Outage:
 
 
 def sentence(error: psycopg2.Error) -> str:
-    """Return the first line of Postgres's message, which holds no data of the report."""
-    text = error.diag.message_primary or str(error)
-    return text.strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    """Return the first line of Postgres's message, clean, which holds no data of the report."""
+    return clean(first_line(error)).rstrip(".") or type(error).__name__
+
+
+def first_line(error: psycopg2.Error) -> str:
+    """Return the first line of Postgres's message as it is, whole, without a full stop."""
+    return (error.diag.message_primary or str(error)).strip().partition("\n")[0].rstrip(".")

@@ -11,26 +11,28 @@ from contextlib import suppress
 from datetime import datetime, tzinfo
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
+from textwrap import indent
+from types import TracebackType
 from typing import TextIO
 
 from tqdm import tqdm
 
-from base.masking import mask
+from base.masking import clean, clean_lines
 from base.settings import Settings
-from notices.journal import JsonFormatter, write_to_journal
+from notices.journal import MESSAGE_LIMIT, JsonFormatter, write_to_journal
 
 
 def to_stderr(script: str) -> None:
     """Print warnings and errors as ``load: message``; cron mails them."""
     handler = Terminal(sys.stderr)
     handler.setLevel(logging.WARNING)
-    handler.setFormatter(MaskingFormatter(f"{script}: %(message)s"))
+    handler.setFormatter(CleanFormatter(f"{script}: %(message)s"))
     logging.getLogger("etl").setLevel(logging.INFO)
     logging.getLogger("etl").handlers = [handler]
     write_to_journal(script, logging.getLogger("etl"))
-    # Trouble reaches a script as an exception. The threads of paramiko and the COPY of psycopg2 print exceptions besides:
-    # these are not for people, and may hold a line of a report.
-    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
+    # Trouble reaches a script as an exception. Libraries log it besides, and threads of paramiko and the COPY of psycopg2
+    # print it: this is not for people, and may hold a line of a report, a secret address, or whatever a server said.
+    logging.getLogger().addHandler(logging.NullHandler())
     threading.excepthook = lambda thrown: note_printed(thrown.exc_type)
     sys.excepthook = lambda kind, *_: note_printed(kind)
 
@@ -41,7 +43,7 @@ def to_file(settings: Settings, script: str, run_id: str, kind: "type[LogFile] |
     handler = (kind or LogFile)(
         settings.log_dir / f"{script}.log", "midnight", backupCount=settings.log_keep_days, encoding="utf-8"
     )
-    plain = MaskingFormatter(f"%(asctime)s %(levelname)s {run_id} %(name)s %(message)s", settings.now().tzinfo)
+    plain = CleanFormatter(f"%(asctime)s %(levelname)s {run_id} %(name)s %(message)s", settings.now().tzinfo)
     handler.setFormatter(JsonFormatter(script, run_id) if settings.log_format == "json" else plain)
     logging.getLogger("etl").addHandler(handler)
 
@@ -51,8 +53,11 @@ def note_printed(kind: type[BaseException]) -> None:
     logging.getLogger("etl.logs").info("a library printed %s", kind.__name__)
 
 
-class MaskingFormatter(logging.Formatter):
-    """Lines for people, with every mailbox masked; a time has its distance from UTC."""
+Thrown = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+class CleanFormatter(logging.Formatter):
+    """Lines for people, cleaned of all that a terminal or a log is not to get; a time has its distance from UTC."""
 
     def __init__(self, form: str, zone: tzinfo | None = None) -> None:
         super().__init__(form)
@@ -63,9 +68,14 @@ class MaskingFormatter(logging.Formatter):
         when = datetime.fromtimestamp(record.created, self._zone)
         return f"{when:%Y-%m-%d %H:%M:%S},{int(record.msecs):03} {when:%z}"
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the masked line."""
-        return mask(super().format(record))
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the record as one line."""
+        record.message = clean(record.message, MESSAGE_LIMIT)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Thrown) -> str:  # noqa: N802 - logging's name
+        """Return the traceback. Its lines are indented: none of them can be taken for a record."""
+        return indent(clean_lines(super().formatException(ei)), "  ")
 
 
 class Terminal(logging.StreamHandler[TextIO]):

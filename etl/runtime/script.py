@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from base import settings
+from base.masking import clean
 from base.run import RUN_ID, Run
 from base.settings import Kind, Settings
 from base.trouble import StageError, Status
@@ -72,6 +73,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Complain, and end with the status of a wrong setting."""
+        message = clean(message)
         if "ETL_ASKED_BY" not in os.environ:
             super().error(message)
         typed = re.sub(r"--([a-z]+)", lambda found: f"{found[1].upper()}=", message.replace("arguments ", "variables "))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import paramiko
 
+from base.masking import clean
 from base.trouble import StageError, Status
 from sftp.packets import Cursor, NotSFTP
 
@@ -95,7 +96,7 @@ def matches(name: str, pattern: str) -> bool:
 
 def verify(key: paramiko.PKey, pinned: Pinned, host: str, port: int, path: Path) -> None:
     """Raise StageError unless the server's key is pinned."""
-    shown = f"{key.get_name()} {key.fingerprint}"
+    shown = clean(f"{key.get_name()} {key.fingerprint}")
     if (key.get_name(), key.asbytes()) in pinned.revoked:
         raise StageError(Status.SFTP, f"the host key of {host} is revoked: {shown}.", f"{path} says so; ask the server's owner.")
     if (key.get_name(), key.asbytes()) in pinned.keys:

@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 import paramiko
 
-from base.masking import printable
+from base.masking import clean
 from base.workdir import Claim
 
 LARGEST_PACKET = 1 << 24  # bytes; more is not SFTP
 RECEIVED = 1 << 20  # bytes that are taken from the connection at once
-WORDS_LIMIT = 200  # characters of a server's words
 OK, END, MISSING, DENIED, UNSUPPORTED = 0, 1, 2, 3, 8  # codes of STATUS that are told from others
 SIZE, OWNER, PERMISSIONS, TIMES, EXTENDED = 1, 2, 4, 8, 1 << 31  # flags of attributes
 
@@ -48,10 +47,10 @@ class NotSFTP(Exception):
 
 
 class Refusal(Exception):
-    """A server's answer that it cannot do what it was asked; its text is printable and not long."""
+    """A server's answer that it cannot do what it was asked; its text is clean."""
 
     def __init__(self, code: int, words: str) -> None:
-        super().__init__(printable(words.strip())[:WORDS_LIMIT].rstrip(".") or f"code {code}")
+        super().__init__(clean(words.strip()).rstrip(".") or f"code {code}")
         self.code = code
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import paramiko
 
-from base.masking import printable
+from base.masking import clean
 from base.settings import Settings
 from base.time_limit import watchdog
 from base.trouble import StageError, Status
@@ -45,7 +45,7 @@ class Listing(NamedTuple):
     """What matches REPORT_PATTERN on the server."""
 
     files: list[Listed]
-    bad_names: list[str]  # that cannot be used here; printable
+    bad_names: list[str]  # that cannot be used here; clean
     no_files: list[str]  # links, folders and the like
 
 
@@ -88,7 +88,7 @@ class Server:
         bad = [shown for name, shown, _ in found if not is_safe(name) and name not in (".", "..")]
         return Listing(
             [Listed(name, look.claim) for name, look in good if look.may_be_file],
-            [printable(name)[:NAME_LIMIT] or "(no name)" for name in bad],
+            [clean(name) or "(no name)" for name in bad],
             [name for name, look in good if not look.may_be_file],
         )
 
@@ -113,7 +113,7 @@ class Server:
                     del left[item]
                     yield item, result
             if broken:
-                log.info("the connection broke: %s", broken)
+                log.info("the connection broke: %s", words_of(broken))
                 self.close()
             self._gently = not broken or len(left) in (before, 1)
         yield from self._one_by_one(work, list(left))
@@ -236,11 +236,11 @@ def name_some(names: Sequence[str]) -> str:
 
 
 def words_of(error: Exception) -> str:
-    """Return what an error says, in words: one line, printable, not long."""
+    """Return what an error says, in clean words."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     said = getattr(error, "strerror", None) or str(error) or "the connection ended"
-    return printable(str(said)).rstrip(".")[:200]
+    return clean(str(said)).rstrip(".")
 
 
 def is_safe(name: str) -> bool:

@@ -1,6 +1,7 @@
 """A connection over SSH: host keys pinned, and the login."""
 
 import io
+import re
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,12 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType, IncompatiblePeer
 
-from base.masking import printable
+from base.masking import clean
 from base.settings import Settings
 from base.trouble import StageError, Status
 from sftp import known_hosts
 from sftp.transport import Transport
 
+ALGORITHM = re.compile(r"[!-~]{1,64}")  # its name: RFC 4251, section 6
 TIMEOUT = 30  # seconds without a word from the server
 OFFERS = {  # what paramiko says that both sides do not have in common: where the server's offer stands
     "kex": "kex_algo_list",
@@ -50,9 +52,10 @@ def connect(settings: Settings) -> Transport:
             transport.start_client(timeout=TIMEOUT)
         except IncompatiblePeer as error:
             kind = next((kind for kind in OFFERS if kind in str(error)), "kex")
-            offers = ", ".join(name.partition("@")[0] for name in transport.offered.get(OFFERS[kind], []))
+            names = filter(ALGORITHM.fullmatch, transport.offered.get(OFFERS[kind], []))
+            offers = ", ".join(name.partition("@")[0] for name in names) or "words that are no names"
             raise NoLogin(
-                f"{host} offers no {kind} that this program knows, only {printable(offers)[:500]}.",
+                f"{host} offers no {kind} that this program knows, only {clean(offers)}.",
                 "ask the server's owner for a newer server.",
             ) from error
         known_hosts.verify(transport.get_remote_server_key(), pinned, host, port, settings.sftp_known_hosts)
@@ -114,7 +117,7 @@ class Login:
         for question, _ in questions:
             answers.append("" if self._answered else self._password)
             if self._answered:
-                self._unanswered = printable(question.strip())[:200]
+                self._unanswered = clean(question.strip())
             self._answered = True
         return answers
 

@@ -1,11 +1,12 @@
 """Real servers on the loopback that keep every message: one for mail, one for web hooks."""
 
 import json
+import socket
 import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -152,3 +153,28 @@ def web_sink() -> Iterator[WebSink]:
         sink.server.shutdown()
         sink.server.server_close()
         thread.join()
+
+
+@contextmanager
+def one_answer(answer: bytes) -> Iterator[int]:
+    """Run a server that gives the same answer to every connection, whatever it is asked; yield its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):  # the listener is shut down
+            while True:
+                connection, _ = listener.accept()
+                with connection, suppress(OSError):
+                    connection.sendall(answer)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(1 << 16):  # or closing would reset the connection, and the answer be lost
+                        pass
+
+    thread = Thread(target=serve)
+    thread.start()
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        listener.close()

@@ -20,6 +20,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from base.masking import mask
 from kit.night import Night
 from kit.servers import ETL, ROOT, OpenSSH, Postgres, execute, postgres_program, servers
 from measure.slow_line import slow_line
@@ -418,7 +419,16 @@ def compare(bench: Bench, findings: Findings, runs: range) -> None:
     largest = max(one["night", ONE_MILLION].largest for one in found)
     findings.goal(f"MB of the largest process, {ONE_MILLION}", largest, 150, ".0f")
     findings.goal("seconds of a night without files", same, 2, ".1f")
+    findings.goal("seconds to mask 10 MB without a blank", time_mask(), 1, ".2f")
     findings.goal("the same in another month", other, 10, ".1f")
+
+
+def time_mask() -> float:
+    """Return the seconds that the mask takes for a text in which each place could begin a mailbox."""
+    text = "@" + "x" * 10_000_000
+    started = time.monotonic()
+    mask(text)
+    return time.monotonic() - started
 
 
 def compare_large(bench: Bench, findings: Findings, runs: range) -> None:
