@@ -4,7 +4,7 @@ import re
 
 LIMIT = 200  # characters of what somebody else says
 # Possessive, and a match begins only where a mailbox may begin: each character is looked at once, however long the text is.
-MAILBOX = re.compile(r'(?:"[^"]*+"|(?<![^\s@,;"<>])([^\s@,;"<>]?)[^\s@,;"<>]*+)@')
+MAILBOX = re.compile(r'(?:"[^"]*+"|(?<![^\s@,;"<>])([^\s@,;"<>…]?)[^\s@,;"<>]*+)@')
 NOT_PLAIN = re.compile(r"[^ -~]")
 
 

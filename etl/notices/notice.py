@@ -17,7 +17,8 @@ SEEN = {  # facts about the files on the server, in words
     "done_with": "loaded before, kept on the server",
     "names_refused": "refused by name",
 }
-LISTED = 20  # errors, and warnings, that a notice shows
+LISTED = 20  # errors, warnings, and changes, that a notice shows
+MESSAGE_LIMIT = 500  # bytes of each: so no notice is larger than 256 KiB, whatever was said
 
 
 def render(digest: Digest, heading: str, settings: Settings) -> Notice:
@@ -25,6 +26,7 @@ def render(digest: Digest, heading: str, settings: Settings) -> Notice:
     facts: dict[str, Any] = {
         "digest": digest,
         "heading": heading,
+        "headline": cut(digest.headline),
         "errors": shorten(digest.errors),
         "warnings": shorten(digest.warnings),
         "figures": figures(digest),
@@ -38,9 +40,15 @@ def render(digest: Digest, heading: str, settings: Settings) -> Notice:
 
 
 def shorten(messages: list[str]) -> list[str]:
-    """Return the first LISTED messages, and a last one that counts the others."""
+    """Return the first LISTED messages, each of them cut, and a last one that counts the others."""
     more = len(messages) - LISTED
-    return messages if more <= 0 else [*messages[:LISTED], f"and {more} more; the logs have them all"]
+    shown = [cut(message) for message in messages[:LISTED]]
+    return shown if more <= 0 else [*shown, f"and {more} more; the logs have them all"]
+
+
+def cut(message: str) -> str:
+    """Return a message, clean, as far as MESSAGE_LIMIT allows. Bytes are counted: a mail writes some letters with twelve."""
+    return clean(message, MESSAGE_LIMIT).encode()[:MESSAGE_LIMIT].decode(errors="ignore")
 
 
 def figures(digest: Digest) -> list[tuple[str, str]]:

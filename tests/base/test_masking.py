@@ -22,6 +22,7 @@ from base.masking import LIMIT, clean, clean_lines, mask
         ("nobody \ue000 \uffff", r"nobody \ue000 \uffff"),
         ("of ana@example.com.", "of a…@example.com."),
         ("ana\x1b@example.com", "a…@example.com"),
+        ('"ana lopez"@example.com @@', "…@example.com …@…@"),
         ("x" * 10_000, "x" * LIMIT),
         ("\x1b" * 10_000, (r"\x1b" * LIMIT)[:LIMIT]),
     ],
