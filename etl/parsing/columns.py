@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
+from itertools import zip_longest
 from operator import call
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ NUMBER_LIMIT = 2**31 - 1  # Postgres integer
 MINUTE = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (\d\d):(\d\d)", re.ASCII)
 MINUTE_LENGTH = 16  # characters
 EMAIL_LIMIT = 320  # characters
+HEADER_LIMIT = 1 << 12  # bytes
+NAMED = 2  # missing headers in a fault
 REMEMBERED = 1 << 14  # addresses, and dates, that are parsed once: most of a report's dates are the same few
 DIGITS = re.compile(r"0*(\d{1,10})", re.ASCII)
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -180,18 +183,37 @@ def is_record(line: bytes) -> bool:
     return len(line) > LINE_LIMIT or bool(line.strip(b" \t"))  # the line may go on behind the limit
 
 
-@lru_cache(maxsize=4)  # few: a line 1 may be long
 def check_header(line: bytes) -> Fault | None:
-    """Return the fault of line 1, or None if line 1 is the report's header."""
+    """Return the fault of line 1, or None if line 1 is the report's header. The fault shows nothing of the line.
+
+    A line 1 that is no header may be data: what stands there is of people.
+    """
+    flaw = f"more than {HEADER_LIMIT} bytes" if len(line) > HEADER_LIMIT else header_flaw(line.removeprefix(BOM))
+    return Fault(Code.LAYOUT_HEADER, value=flaw) if flaw else None
+
+
+@lru_cache(maxsize=16)  # most reports have the same line 1
+def header_flaw(line: bytes) -> str:
+    """Return what is wrong with a header, "" if nothing is: how many columns it has, and which header is missing where."""
     try:
-        names = split(line.removeprefix(BOM).decode())
-    except (UnicodeDecodeError, csv.Error) as error:
-        return Fault(Code.LAYOUT_HEADER, value=str(error))
-    if len(names) == len(COLUMNS) and all(
-        not column.header or fold(name) == fold(column.header) for column, name in zip(COLUMNS, names, strict=True)
-    ):
-        return None
-    return Fault(Code.LAYOUT_HEADER, value=",".join(names) or "empty")
+        names = split(line.decode())
+    except UnicodeDecodeError:
+        return "not UTF-8"
+    except csv.Error:
+        return "broken quoting"
+    if not any(names):
+        return "empty"
+    flaws = [f"{len(names)} columns, not {len(COLUMNS)}"] if len(names) != len(COLUMNS) else []
+    named = zip_longest(COLUMNS, map(fold, names[: len(COLUMNS)]))
+    missing = [
+        f"{column.header} at {place}"
+        for place, (column, name) in enumerate(named, 1)
+        if column.header and fold(column.header) != name
+    ]
+    if missing:
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        flaws.append(f"no {', '.join(missing[:NAMED])}{more}")
+    return "; ".join(flaws)
 
 
 def fold(name: str) -> str:

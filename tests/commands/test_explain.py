@@ -110,7 +110,7 @@ def test_nobody(past: Night, address: str) -> None:
         ("report_4.txt", 2, ["Line 2 has no fault, but the whole report is quarantined", "q@example.com"]),
         ("report_4.txt", 3, ["Line 3 is rejected: date-invalid"]),
         ("report_4.txt", 1, ["Line 1 stands for the whole report, which is quarantined: error-rate"]),
-        ("report_5.txt", 1, ["Line 1 stands for the whole report, which is refused: layout-header", "not a report"]),
+        ("report_5.txt", 1, ["Line 1 stands for the whole report, which is refused: layout-header", "columns, not 15"]),
         ("report_5.txt", 2, ["Line 2 was not read: the whole report is refused", "second line"]),
         ("report_1.txt", 2, ["loaded, 1 line read Line 2 is loaded.", "duplicate, 0 lines read Line 2 was not"]),
     ],

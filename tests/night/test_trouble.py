@@ -174,7 +174,11 @@ def test_work_directory_is_private(loaded_night: Night) -> None:
 
 @pytest.mark.parametrize(
     ("content", "header"),
-    [(b"", "empty"), (b"id,name,price\r\n1,x,2\r\n", "id,name,price"), (b"\r\n" + GOOD, "empty")],
+    [
+        (b"", "empty"),
+        (b"id,name,price\r\n1,x,2\r\n", "3 columns, not 15; no email at 1, Badmail at 3 and 12 more"),
+        (b"\r\n" + GOOD, "empty"),
+    ],
 )
 def test_not_a_report(loaded_night: Night, content: bytes, header: str) -> None:
     loaded_night.deliver("report_2.txt", content)

@@ -170,22 +170,34 @@ def test_headers(header: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "header",
+    ("header", "flaw"),
     [
-        b"",
-        b"\xef\xbb\xbf",
-        b"id,name,price",
-        HEADER.rstrip() + b",more",
-        HEADER.rstrip().replace(b"Clicks,", b"Klicks,"),
-        b"\xff" + HEADER.rstrip(),
-        b'"' + HEADER.rstrip(),
-        join_fields(),
+        (b"", "empty"),
+        (b"\xef\xbb\xbf", "empty"),
+        (b" ,\t,", "empty"),
+        (b"id,name,price", "3 columns, not 15; no email at 1, Badmail at 3 and 12 more"),
+        (HEADER.rstrip() + b",555-0100", "16 columns, not 15"),
+        (HEADER.rstrip().rpartition(b",")[0], "14 columns, not 15; no Plataformas at 15"),
+        (HEADER.rstrip().replace(b"Clicks,", b"ana@example.com,"), "no Clicks at 10"),
+        (HEADER.rstrip().replace(b"Links", b"Ana Lopez").replace(b"IPs", b"10.0.0.7"), "no Links at 12, IPs at 13"),
+        (b"\xff" + HEADER.rstrip(), "not UTF-8"),
+        (b'"' + HEADER.rstrip(), "broken quoting"),
+        (b"ana@example.com,Ana Lopez,555-0100,10.0.0.7", "4 columns, not 15; no email at 1, Badmail at 3 and 12 more"),
+        (join_fields(), "no email at 1, Badmail at 3 and 12 more"),
+        (b"x" * 4000 + b",y", "2 columns, not 15; no email at 1, Badmail at 3 and 12 more"),
+        (HEADER.rstrip().replace(b"jk", b"x" * 4096), "more than 4096 bytes"),
+        (b"a," * 2048 + b"b", "more than 4096 bytes"),
     ],
 )
-def test_strange_headers(header: bytes) -> None:
+def test_strange_headers(header: bytes, flaw: str) -> None:
+    """The fault shows nothing of the line: it may be of a person."""
     fault = check_header(header)
-    assert fault is not None
-    assert fault.code == Code.LAYOUT_HEADER
+    assert fault == Fault(Code.LAYOUT_HEADER, value=flaw)
+    assert str(fault).endswith(f': "{flaw}"')
+
+
+def test_the_longest_header() -> None:
+    assert check_header(HEADER.rstrip().replace(b"jk", b"x" * (4096 - len(HEADER.rstrip()) + 2))) is None
 
 
 @pytest.mark.parametrize(
