@@ -41,12 +41,15 @@ def main(settings: Settings, run: Run) -> Status:
 
 def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> None:
     """Warn once of each report that is missing in the consecutive numbers. Reports that extract has left are not missing."""
-    if missing := sorted(ledger.notice_gaps(cursor, run, left), key=natural_order):
+    missing, ranges = (sorted(names, key=natural_order) for names in ledger.notice_gaps(cursor, run, left))
+    if missing:
         more = f" and {len(missing) - NAMED} more, see load_gap" if len(missing) > NAMED else ""
+        beyond = f"; and most from {', '.join(ranges[:NAMED])}" if ranges else ""
         log.warning(
-            "missing in the consecutive numbers: %s%s. Hint: ask the sender; each is named once.",
+            "missing in the consecutive numbers: %s%s%s. Hint: ask the sender; each is named once.",
             ", ".join(missing[:NAMED]),
             more,
+            beyond,
         )
 
 

@@ -96,9 +96,13 @@ def add_file(cursor: cursor, run: Run, delivery: Delivery, verdict: Verdict, val
     cursor.execute(statements, vars(verdict) | delivery._asdict() | {"run_id": run.id} | values)
 
 
-def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> list[str]:
-    """Enter the reports that are missing in the consecutive numbers; return the new ones. ``left`` are not missing."""
-    return [row[0] for row in rows(cursor, "ledger/gap_notice", {"run_id": run.id, "left": left})]
+def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> tuple[list[str], list[str]]:
+    """Enter the reports that are missing in the consecutive numbers; return the new ones, and the ranges of those beyond 1000.
+
+    ``left`` are not missing. A range is two names: ``report_8.txt to report_99.txt``.
+    """
+    found: list[tuple[str, bool]] = rows(cursor, "ledger/gap_notice", {"run_id": run.id, "left": left})
+    return [name for name, is_range in found if not is_range], [name for name, is_range in found if is_range]
 
 
 class Entry(NamedTuple):

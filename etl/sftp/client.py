@@ -28,6 +28,7 @@ from sftp.reading import Blocks, Reading
 BLOCK = 1 << 15  # bytes of an answer: what every server gives
 LARGEST_BLOCK = 1 << 18  # bytes; OpenSSH gives a little less
 MOST_NAMES = 1_000_000  # in a folder
+LISTING_LIMIT = 600  # seconds for a listing
 SLOWEST = 10_000  # bytes per second; a connection that brings less for a minute, and finishes no file, hangs
 MINUTE = 60  # seconds
 LIMITS = b"limits@openssh.com"  # an extension: how much the server gives
@@ -75,17 +76,20 @@ class Client:
         return Look(Claim(None, None), None)
 
     def list(self, folder: bytes) -> Iterator[tuple[bytes, Look]]:
-        """Yield each name in a folder once, with what the server says of it."""
+        """Yield each name in a folder once, with what the server says of it. Of names that were yielded, 8 bytes are kept."""
         handle = take(self._ask(Kind.OPENDIR, string(folder)), Kind.HANDLE).string()
-        seen: set[bytes] = set()
+        seen: set[int] = set()
+        end = time.monotonic() + LISTING_LIMIT
         try:
             while len(seen) <= MOST_NAMES:
+                if time.monotonic() > end:
+                    raise Refusal(0, f"its listing takes more than {LISTING_LIMIT} seconds")
                 entries = dict(take(self._ask(Kind.READDIR, string(handle)), Kind.NAME).names())
-                new = entries.keys() - seen
+                new = {hash(name): name for name in entries if hash(name) not in seen}
                 if not new:
                     return  # some servers begin anew, for ever
-                seen |= new
-                yield from ((name, entries[name]) for name in new)
+                seen.update(new)
+                yield from ((name, entries[name]) for name in new.values())
             raise Refusal(0, f"it lists more than {MOST_NAMES:,} names")
         except Refusal as error:
             if error.code != END:

@@ -17,7 +17,7 @@ from base.trouble import StageError, Status
 from base.waiting import Outage, retrying
 from base.workdir import Claim
 from sftp.client import Broken, Client
-from sftp.packets import DENIED, NotSFTP, Refusal
+from sftp.packets import DENIED, Look, NotSFTP, Refusal
 from sftp.ssh import TIMEOUT, connect, cut
 from sftp.transport import Transport
 
@@ -25,6 +25,7 @@ WINDOW = 1 << 26  # bytes that the server may send before it hears from us; what
 AT_ONCE = 16  # files that are worked on at the same time
 NAME_LIMIT = 200  # bytes; leaves room for the names staged from it
 OURS = ("staged", "manifest.json")  # names that the work directory and the zip have for themselves
+FOLDERS = (b".", b"..")  # every listing has them
 SHOWN = 20  # names in a message
 RESOURCE_SHORTAGE = 4  # a refused channel that may be had in a moment (RFC 4254, section 5.1)
 
@@ -48,6 +49,18 @@ class Listing(NamedTuple):
     bad_names: list[str]  # that cannot be used here; clean
     no_files: list[str]  # links, folders and the like
 
+    def add(self, raw: bytes, look: Look) -> None:
+        """Add a name that matches."""
+        name = raw.decode(errors="surrogateescape")
+        if raw in FOLDERS:
+            return
+        if not is_safe(name):
+            self.bad_names.append(clean(raw.decode(errors="backslashreplace")) or "(no name)")
+        elif look.may_be_file:
+            self.files.append(Listed(name, look.claim))
+        else:
+            self.no_files.append(name)
+
 
 class Unreachable(Outage):
     """A server to which no connection can be made."""
@@ -68,14 +81,13 @@ class Server:
         return str(PurePosixPath(self._settings.sftp_remote_dir) / name).encode()
 
     def list(self) -> Listing:
-        """Return what matches REPORT_PATTERN; raise Outage or StageError."""
+        """Return what matches REPORT_PATTERN, which is all that is kept in memory; raise Outage or StageError."""
         folder = self._settings.sftp_remote_dir
+        found = Listing([], [], [])
         try:
-            found = [
-                (name, raw.decode(errors="backslashreplace"), look)
-                for raw, look in self.connect().list(folder.encode())
-                if fnmatchcase(name := raw.decode(errors="surrogateescape"), self._settings.report_pattern)
-            ]
+            for raw, look in self.connect().list(folder.encode()):
+                if fnmatchcase(raw.decode(errors="surrogateescape"), self._settings.report_pattern):
+                    found.add(raw, look)
         except Refusal as error:
             raise StageError(
                 Status.SFTP,
@@ -84,13 +96,7 @@ class Server:
             ) from error
         except (Broken, NotSFTP) as error:
             raise self._lost(error) from error
-        good = [(name, look) for name, _, look in found if is_safe(name)]
-        bad = [shown for name, shown, _ in found if not is_safe(name) and name not in (".", "..")]
-        return Listing(
-            [Listed(name, look.claim) for name, look in good if look.may_be_file],
-            [clean(name) or "(no name)" for name in bad],
-            [name for name, look in good if not look.may_be_file],
-        )
+        return found
 
     def each(self, work: Callable[[Client, Item], Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result | StageError]]:
         """Do the work on every item, many at once, and yield each with its result or its trouble, in no order.

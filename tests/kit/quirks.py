@@ -159,6 +159,7 @@ class Quirks:
 
     # What it lists.
     names: tuple[bytes, ...] = ()  # entries in the listing with no file behind them
+    endless_listing: bool = False  # behind the other names come new ones, for ever
     listings: int = 1  # how often it lists the folder before it says that this is the end
 
     # What it does to files.

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -276,6 +277,9 @@ class Session(SubsystemHandler):
                 found[name] = Attributes(1, stat.S_IFREG | 0o644, 1_000_000_000)
             for name, attributes in found.items():
                 yield packed(name, b"-rw-r--r-- 1 " + name) + changed(attributes, self._saying(os.fsdecode(name)).listed).pack()
+        for number in count() if self._quirks.endless_listing else ():
+            name = b"other_%d" % number
+            yield packed(name, name) + Attributes(1, stat.S_IFREG | 0o644, 1_000_000_000).pack()
 
     def _readdir(self, handle: bytes, _rest: bytes) -> Reply:
         entries = [entry for _, entry in zip(range(ENTRIES), self._handles[handle].entries, strict=False)]

@@ -148,6 +148,31 @@ def test_a_gap_is_reported_once(night: Night) -> None:
     assert night.run().stderr == ""
 
 
+ENTER = """
+insert into load_run (id, script, host, started_at, finished_at, as_of, visit_event, status, exit_status)
+values ('early', 'etl', 'host', now(), now(), '2013-02-15', 'envio', 'done', 0);
+insert into load_file (run_id, name, sha256, bytes, status, name_reused, rows_read, rows_loaded, rows_rejected, visitors_new,
+                       visitors_updated, first_seen_at, source_mtime, archive_name, archived_at, source_deleted_at)
+select 'early', name, encode(sha256(name::bytea), 'hex'), 1, 'refused', false, 0, 0, 0, 0, 0, now(), now(), 'x', now(), now()
+from (select 'report_' || n * 1000 || '.txt' from generate_series(1, 120) n
+      union all select 'w' || n || '_' || m || '.txt' from generate_series(1, 1500) n, (values (1), (3)) v (m)) named (name);
+"""
+
+
+def test_most_gaps_are_a_range(night: Night) -> None:
+    """However files are numbered, a night enters fewer than 2,000, and the next names none of them again."""
+    night.sql(ENTER)
+    said = night.run().stderr
+    assert said.startswith("load: missing in the consecutive numbers: report_1001.txt, report_1002.txt, ")
+    assert "and 990 more, see load_gap; and most from report_2002.txt to report_119999.txt, w" in said
+    ((entered,),) = night.sql("select count(*) from load_gap")
+    assert 1000 < entered < 2000
+    night.sql("delete from load_file where name ~ '^w'")
+    night.deliver("report_5500.txt", report(*good(2)))
+    night.deliver("report_120002.txt", report(*good(3)))
+    assert "numbers: report_120001.txt. Hint" in night.run().stderr
+
+
 def test_a_report_still_being_written_is_no_gap(night: Night) -> None:
     for number in (7, 8, 9):
         path = night.deliver(f"report_{number}.txt", report(*good(1, number)))

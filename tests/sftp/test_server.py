@@ -20,9 +20,12 @@ from base.workdir import WorkDir
 from extract import DAY, Left, Puller
 from kit.night import Night
 from kit.other_servers import SFTP_SERVER
+from kit.quirks import Quirks
+from kit.quirky import serving
 from kit.samples import line, report
 from kit.servers import OpenSSH, wait_for
 from postgres.ledger import Entry
+from sftp import client
 from sftp.client import BLOCK, LARGEST_BLOCK, Broken, Client
 from sftp.packets import Refusal
 from sftp.reading import Blocks
@@ -205,6 +208,18 @@ def test_a_small_file_does_not_wait_for_a_large_one(night: Night, server: Server
     begin = next(blocks)
     assert read(client, bytes(small)) == b"2"
     assert begin + b"".join(blocks) == large.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "said"), [("MOST_NAMES", 500, "lists more than 500 names"), ("LISTING_LIMIT", 1, "more than 1 seconds")]
+)
+def test_a_listing_without_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, said: str) -> None:
+    monkeypatch.setattr(client, limit, value)
+    with serving(tmp_path / "server", tmp_path, Quirks(endless_listing=True)) as quirky:
+        server = Server(Settings(**{name.lower(): text for name, text in quirky.settings().items()}))  # type: ignore[arg-type]
+        with pytest.raises(StageError, match=f"cannot be listed: .*{said}"):
+            server.list()
+        server.close()
 
 
 def test_a_folder_that_cannot_be_listed(night: Night, server: Server) -> None:
