@@ -24,6 +24,8 @@ from postgres.database import Database
 from postgres.statements import one, query
 from runtime.script import command_line, run_plain_command
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the begin of one
+
 
 def main(arguments: Namespace) -> None:
     """Write the page of one month and print its tables; write CSV files and send the mail if asked."""
@@ -106,10 +108,11 @@ def as_csv(sheet: Sheet) -> str:
 
 
 def as_cell(value: object) -> object:
-    """Return a value as a CSV file has it."""
+    """Return a value as a CSV file has it. A text that a spreadsheet would calculate gets an apostrophe, and stays a text."""
     if isinstance(value, float):
         return round(value, 4)
-    return printable(value) if isinstance(value, str) else value
+    text = printable(value) if isinstance(value, str) else value
+    return f"'{text}" if isinstance(value, str) and value.startswith(FORMULA) else text
 
 
 def show_sheets(screen: Console, month: Monthly, sheets: list[Sheet]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
@@ -174,7 +175,7 @@ def send_slack(notice: Notice, settings: Settings) -> None:
     )
     block = {"type": "section", "text": {"type": "mrkdwn", "text": notice.slack}}
     try:
-        answer = client.send(text=notice.subject, blocks=[block])
+        answer = client.send(text=escape(notice.subject, quote=False), blocks=[block])  # shown where a block cannot be
     except (OSError, ValueError) as error:  # the error's text may hold the address, which is secret
         raise Unreached(f"Slack: {words_of(error)}") from None
     if answer.status_code != 200:

@@ -1,9 +1,10 @@
 """The template engine: it turns the files in notices/templates into texts and pages."""
 
+from html import escape
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -17,7 +18,7 @@ TEMPLATES = Environment(
 
 def slack(text: str) -> Markup:
     """Return the text in a form that Slack does not take for markup."""
-    return Markup(str(escape(text)).replace("&#34;", '"').replace("&#39;", "'"))  # noqa: S704 - escaped just before
+    return Markup(escape(text, quote=False))  # noqa: S704 - escaped just before
 
 
 def duration(seconds: float | None) -> str:

@@ -82,19 +82,22 @@ class Parser(argparse.ArgumentParser):
 
 def run_plain_command(name: str, main: Callable[[], int | None]) -> NoReturn:
     """Run a command as run_command does, but the command reads its command line and its settings itself."""
-    terminal.set_up()
-    logs.to_stderr(name)
-    os.environ["RETRY_SECONDS"] = "0"
+    set_up_command(name)
     end_process(survive(main))
 
 
 def run_change(name: str, main: Main) -> NoReturn:
     """Run a command that changes data: inside the locks, as a run in the load log. The command reads its command line itself."""
+    set_up_command(name)
+    end_process(survive(lambda: run_in_lock(name, main, settings.load(Settings))))
+
+
+def set_up_command(name: str) -> None:
+    """Make the process one that people have called."""
     terminal.set_up()
     logs.to_stderr(name)
     os.environ["RETRY_SECONDS"] = "0"
-    os.umask(0o077)  # what a change writes holds people's addresses
-    end_process(survive(lambda: run_in_lock(name, main, settings.load(Settings))))
+    os.umask(0o077)  # what a command writes is of people: pages, tables, rejected lines, the drill's reports
 
 
 def end_process(status: int) -> NoReturn:

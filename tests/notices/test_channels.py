@@ -148,3 +148,10 @@ def test_by_way_of_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
             "http://hooks.example.invalid/SECRET/0",
             "http://hooks.example.invalid/SECRET",
         ]
+
+
+def test_slack_takes_no_word_for_markup() -> None:
+    """The text that stands in for the block, on a watch for example."""
+    with web_sink() as sink:
+        channels.send_slack(NOTICE._replace(subject='<!channel> & "x"'), made(slack_webhook_url=sink.url))
+        assert sink.received[0].json["text"] == '&lt;!channel&gt; &amp; "x"'
