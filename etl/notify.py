@@ -25,6 +25,7 @@ from notices.notice import render
 from postgres.database import Database
 from postgres.statements import one
 from runtime import logs
+from runtime.script import keep_private
 
 PATIENCE = 30  # seconds that Postgres has to answer
 
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("status", type=int, help="exit status of the run")
     status = parser.parse_args().status
     logs.to_stderr("notify")
-    os.umask(0o077)
+    keep_private()
     os.environ["RETRY_SECONDS"] = "0"
     run = Run.current("etl")
     settings = load_sound()

@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import re
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -38,7 +39,7 @@ def run_script(name: str, main: Main) -> NoReturn:
     if as_of := parser.parse_args().as_of:
         os.environ["AS_OF"] = as_of
     logs.to_stderr(name)
-    os.umask(0o077)  # reports and zips hold people's addresses: only this user may read them
+    keep_private()
     log.info("began", extra={"facts": {}})  # enters the script in the journal, without facts yet
     started = time.monotonic()
     status = survive(lambda: run_in_lock(name, main, settings.load(Settings)))
@@ -59,6 +60,12 @@ def command_line() -> argparse.ArgumentParser:
     script = Path(sys.argv[0])
     name = f"python etl {script.stem.replace('_', '-')}" if script.parent.name == "commands" else script.name
     return Parser(prog=name, description=sys.modules["__main__"].__doc__)
+
+
+def keep_private() -> None:
+    """Keep what the process writes from other users, and what it knows from the disk: lines of people, and secrets."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def some_text(typed: str) -> str:
@@ -97,7 +104,7 @@ def set_up_command(name: str) -> None:
     terminal.set_up()
     logs.to_stderr(name)
     os.environ["RETRY_SECONDS"] = "0"
-    os.umask(0o077)  # what a command writes is of people: pages, tables, rejected lines, the drill's reports
+    keep_private()
 
 
 def end_process(status: int) -> NoReturn:

@@ -55,7 +55,7 @@ def connect(settings: Settings) -> Transport:
             names = filter(ALGORITHM.fullmatch, transport.offered.get(OFFERS[kind], []))
             offers = ", ".join(name.partition("@")[0] for name in names) or "words that are no names"
             raise NoLogin(
-                f"{host} offers no {kind} that this program knows, only {clean(offers)}.",
+                f"{host} offers no {kind} that this program takes, only {clean(offers)}.",
                 "ask the server's owner for a newer server.",
             ) from error
         known_hosts.verify(transport.get_remote_server_key(), pinned, host, port, settings.sftp_known_hosts)

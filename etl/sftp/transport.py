@@ -16,7 +16,14 @@ from paramiko.auth_handler import AuthOnlyHandler
 from paramiko.common import cMSG_SERVICE_REQUEST, cMSG_USERAUTH_REQUEST
 from paramiko.kex_curve25519 import KexCurve25519
 
-CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")  # preferred: Python checks the MACs of the others
+CIPHERS = (  # no CBC, no 3DES; GCM is preferred: Python checks the MACs of the others
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "aes128-ctr",
+    "aes192-ctr",
+    "aes256-ctr",
+)
+MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")  # no MD5, no SHA-1
 CURVE25519 = "curve25519-sha256"  # RFC 8731's name; paramiko knows the older one, with @libssh.org
 
 RECEIVED = 1 << 18  # bytes that are taken from the system at once
@@ -72,11 +79,12 @@ class LoginHandler(AuthOnlyHandler):
 
 
 class Transport(paramiko.ServiceRequestingTransport):
-    """A connection that asks for the login service once, prefers quick ciphers, and remembers what the server offers."""
+    """A connection that asks for the login service once, offers no weak cipher, and remembers what the server offers."""
 
     _kex_info = paramiko.Transport._kex_info | {CURVE25519: KexCurve25519}
-    _preferred_kex = (CURVE25519, *paramiko.Transport._preferred_kex)
-    _preferred_ciphers = (*CIPHERS, *(name for name in paramiko.Transport._preferred_ciphers if name not in CIPHERS))
+    _preferred_kex = (CURVE25519, *(name for name in paramiko.Transport._preferred_kex if not name.endswith("sha1")))
+    _preferred_ciphers = CIPHERS
+    _preferred_macs = MACS
 
     def __init__(self, plain: socket.socket) -> None:
         super().__init__(PromptSocket(plain))

@@ -148,6 +148,7 @@ class Quirks:
     preamble: bytes = b""  # lines before the version of SSH
     kex: tuple[str, ...] = ()  # the only key exchanges that it offers
     ciphers: tuple[str, ...] = ()  # the only ciphers that it offers
+    macs: tuple[str, ...] = ()  # the only MACs that it offers
     key_types: tuple[str, ...] = ()  # the only types of host key that it offers
     methods: str = "publickey"  # as AuthenticationMethods of sshd_config: "publickey,password none" is both, or none
     questions: tuple[str, ...] = ("Password: ",)  # of keyboard-interactive; a question for a password wants PASSWORD

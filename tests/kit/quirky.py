@@ -121,6 +121,8 @@ class Quirky(paramiko.Transport):
             self._preferred_kex = quirks.kex
         if quirks.ciphers:
             self._preferred_ciphers = quirks.ciphers
+        if quirks.macs:
+            self._preferred_macs = quirks.macs
         if quirks.key_types:
             self._preferred_keys = quirks.key_types
             self.server_key_dict.update(dict.fromkeys(quirks.key_types, server.host_key))

@@ -13,6 +13,8 @@ import pytest
 from base.settings import Settings
 from base.trouble import StageError, Status
 from base.waiting import Outage
+from kit.quirks import Quirks
+from kit.quirky import serving
 from kit.servers import OpenSSH, need
 from sftp.ssh import NoLogin, connect, read_key
 from sftp.transport import Transport
@@ -213,3 +215,20 @@ def test_a_host_that_has_a_certificate_too(own_openssh: OpenSSH) -> None:
     (folder / "known_hosts").write_text(f"@cert-authority [127.0.0.1]:{own_openssh.port} {pin}")
     with pytest.raises(StageError, match="certificates of hosts are not supported"), logged_in(own_openssh):
         pass
+
+
+@pytest.mark.parametrize(
+    ("quirks", "said"),
+    [
+        (Quirks(ciphers=("3des-cbc", "aes128-cbc")), "offers no ciphers that this program takes, only 3des-cbc, aes128-cbc."),
+        (Quirks(macs=("hmac-md5", "hmac-sha1-96")), "offers no macs that this program takes, only hmac-md5, hmac-sha1-96."),
+        (Quirks(kex=("diffie-hellman-group1-sha1",)), "offers no kex that this program takes, only diffie-hellman-group1-sha1"),
+    ],
+    ids=["ciphers", "MACs", "key exchange"],
+)
+def test_a_server_with_nothing_but_weak_algorithms(tmp_path: Path, quirks: Quirks, said: str) -> None:
+    with serving(tmp_path / "server", tmp_path, quirks) as server:
+        settings = Settings(**{name.lower(): text for name, text in server.settings().items()})  # type: ignore[arg-type]
+        with pytest.raises(NoLogin) as caught:
+            connect(settings)
+    assert f"127.0.0.1 {said}" in str(caught.value)

@@ -18,11 +18,12 @@ from kit.quirks import Quirks
 from kit.quirky import PASSWORD, USER, Login, QuirkyServer, serving
 from kit.servers import ETL, OpenSSH
 from sftp.known_hosts import RSA_SIGNATURES
-from sftp.transport import CIPHERS, CURVE25519, PromptSocket, Transport
+from sftp.transport import CIPHERS, CURVE25519, MACS, PromptSocket, Transport
 
 STALL = 30  # seconds that paramiko waits for an answer that it has missed
 PROMPT = 15  # seconds; a login takes a tenth of one, and a machine may be ten times slower
 KEX_INIT = 20
+WEAK = re.compile("3des|cbc|arcfour|md5|sha1|dss|ssh-rsa|group1-")
 PRIVATE = re.compile("_[^_]")
 
 
@@ -120,7 +121,7 @@ def test_paramiko_sends_and_receives_by_that_socket(openssh: OpenSSH) -> None:
 
 
 def name_lists(connect: Callable[[int], Transport]) -> list[list[str]]:
-    """Return what a client offers: key exchanges, types of host key, ciphers, in the order of the packet."""
+    """Return what a client offers: key exchanges, types of host key, ciphers and MACs of each way, in the order of the packet."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         transport = connect(listener.getsockname()[1])
         greeting = threading.Thread(target=start, args=[transport])
@@ -132,7 +133,7 @@ def name_lists(connect: Callable[[int], Transport]) -> list[list[str]]:
             message = paramiko.Message(stream.read(size)[1:])  # behind the length of the padding
             assert message.get_bytes(1)[0] == KEX_INIT
             message.get_bytes(16)
-            lists = [message.get_list() for _ in range(3)]
+            lists = [message.get_list() for _ in range(6)]
         greeting.join(STALL)
         transport.close()
     return lists
@@ -149,15 +150,18 @@ def test_what_is_offered() -> None:
         transport.prefer_key_types(["ecdsa-sha2-nistp256", *RSA_SIGNATURES])
         return transport
 
-    kex, key_types, ciphers = name_lists(connect)
+    kex, key_types, *both_ways = name_lists(connect)
     assert kex[0] == CURVE25519
     assert set(paramiko.Transport._preferred_kex) < set(kex)  # type: ignore[attr-defined]
     assert set(key_types[:3]) == {"ecdsa-sha2-nistp256", *RSA_SIGNATURES}
     assert set(key_types) >= set(paramiko.Transport._preferred_keys)  # type: ignore[attr-defined]
     assert not any("cert" in name for name in key_types[:4])  # a server that has a certificate too shows its plain key
-    assert tuple(ciphers[:2]) == CIPHERS
-    assert set(ciphers) == set(paramiko.Transport._preferred_ciphers)  # type: ignore[attr-defined]
-    for names in (kex, key_types, ciphers):
+    assert [*map(tuple, both_ways)] == [CIPHERS, CIPHERS, MACS, MACS]
+    assert set(CIPHERS) <= set(paramiko.Transport._preferred_ciphers)  # type: ignore[attr-defined]
+    assert set(MACS) <= set(paramiko.Transport._preferred_macs)  # type: ignore[attr-defined]
+    for name in (*kex, *key_types, *CIPHERS, *MACS):
+        assert not WEAK.search(name)
+    for names in (kex, key_types):
         assert len(names) == len(set(names))
 
 
@@ -186,9 +190,11 @@ def test_what_the_server_offers_is_remembered(openssh: OpenSSH) -> None:
     [
         (Quirks(kex=("diffie-hellman-group1-sha1",)), "kex_algo_list", ["diffie-hellman-group1-sha1"]),
         (Quirks(ciphers=("rijndael-cbc@lysator.liu.se",)), "server_encrypt_algo_list", ["rijndael-cbc@lysator.liu.se"]),
+        (Quirks(ciphers=("3des-cbc", "aes256-cbc")), "server_encrypt_algo_list", ["3des-cbc", "aes256-cbc"]),
+        (Quirks(macs=("hmac-md5", "hmac-sha1")), "server_mac_algo_list", ["hmac-md5", "hmac-sha1"]),
         (Quirks(key_types=("ssh-dss",)), "server_key_algo_list", ["ssh-dss"]),
     ],
-    ids=["key exchange", "cipher", "host key"],
+    ids=["key exchange", "cipher", "weak ciphers", "weak MACs", "host key"],
 )
 def test_what_the_server_offers_is_remembered_if_nothing_fits(
     tmp_path: Path, quirks: Quirks, kind: str, offered: list[str]
