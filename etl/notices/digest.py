@@ -55,7 +55,9 @@ class Change(NamedTuple):
 
     def __str__(self) -> str:
         """Return it in words."""
-        return f"{self.what}, {count_of(self.lines, 'line')}, by {self.person}"
+        return (
+            f"{self.what}, {count_of(self.lines, 'line')}, by {self.person.replace('@', ' on ')}"  # no mailbox: those are masked
+        )
 
 
 COUNTS = File._fields[2:7]  # the fields that can be summed up

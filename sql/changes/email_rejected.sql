@@ -4,4 +4,4 @@ select f.sha256, e.line_number, e.raw_line
 from errors e
 join load_file f on f.id = e.file_id
 where strpos(raw_line, '@') > 0
-  and (strpos(lower(raw_line), %(email)s) > 0 or raw_line ~ '[^\x01-\x7f]' or lower(raw_line) ~ 'xn-{2}');
+  and (strpos(lower(raw_line), %(email)s) > 0 or octet_length(raw_line) > char_length(raw_line) or lower(raw_line) ~ 'xn-{2}');

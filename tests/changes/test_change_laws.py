@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -215,6 +216,7 @@ def numbers_of(content: bytes) -> set[int]:
     return {number for number, line in enumerate(read_lines(io.BytesIO(content)), 1) if number > 1 and is_record(line)}
 
 
+@pytest.mark.long
 def test_whatever_people_do(tmp_path: Path, database: str) -> None:
     People.nights = QuickNights(tmp_path, database)
     hard = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]

@@ -11,6 +11,8 @@ from kit.night import Night
 from kit.samples import line, report
 from kit.servers import ROOT, Postgres, execute, postgres_program, wait_for
 
+pytestmark = pytest.mark.long
+
 WIDE = {"COLUMNS": "600", "TZ": "America/Mexico_City"}
 # What the administrator did, and what check says. {night} is the night's role, {base} its database.
 BROKEN = [

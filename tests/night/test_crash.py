@@ -23,6 +23,8 @@ from measure.crash import (
 )
 from measure.crash_changes import COMMANDS, ChangeGround
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, openssh: OpenSSH) -> Ground:

@@ -19,6 +19,8 @@ from kit.quirky import serving
 from kit.receivers import mail_sink, one_answer, web_sink
 from kit.samples import line, report
 
+pytestmark = pytest.mark.long
+
 MAILBOX = "mole.lopez@example.com"
 NASTY = (
     "MARK\nFORGED\r\x1b[31m\x07\x08\x7f\x85FORGED\x90\x9b31m\u2028FORGED\u2029\u202e\u2066\u200f\u200b\ufeff\xad\xa0 "

@@ -12,6 +12,8 @@ from kit.night import Night
 from kit.samples import line, report
 from kit.servers import Postgres, execute, free_port, need, wait_for
 
+pytestmark = pytest.mark.long
+
 REFUSED = "DATABASE_URL leads to a pooler in {} mode, which keeps no session."
 
 

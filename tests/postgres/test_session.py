@@ -141,6 +141,7 @@ def plain(postgres: Postgres, openssh: OpenSSH, tmp_path_factory: pytest.TempPat
         return two_nights(night, url, url)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("group", SETTINGS)
 def test_the_night_is_the_same_whatever_is_set(bare_night: Night, role: str, plain: dict[str, list[Any]], group: str) -> None:
     bare = bare_night.settings["DATABASE_URL"]

@@ -16,6 +16,8 @@ from kit.samples import line, report
 from kit.servers import OpenSSH, Postgres, execute, postgres_program
 from postgres import migrations
 
+pytestmark = pytest.mark.long
+
 FILES = sorted(migrations.FOLDER.glob("*.sql"))
 EARLY = Path(__file__).parent / "early"  # the first versions of migrations that were edited afterwards
 TABLES = ("load_run", "load_file", "visitor", "visitor_basis", "statistics", "errors")  # of the first migration

@@ -339,7 +339,10 @@ def deliver(night: Night, files: dict[str, bytes]) -> None:
         os.utime(path, (time.time() - OLD, time.time() - OLD))
 
 
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.what.replace(" ", "-"))
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, marks=[pytest.mark.long] if row in SLOW else [], id=row.what.replace(" ", "-")) for row in TABLE],
+)
 def test_quirk(row: Row, zoo_night: Night) -> None:
     night = zoo_night
     deliver(night, row.files)
