@@ -1,5 +1,6 @@
 """Write the rejected lines of a report to LOG_DIR, to be corrected and replayed."""
 
+import shlex
 from argparse import Namespace
 
 from base.counting import count_of
@@ -29,7 +30,7 @@ def main(arguments: Namespace, settings: Settings, _: Run) -> None:
     database.close()
     say(f"{count_of(lines, 'rejected line')} of {file}: {path}")
     if file.status == Fate.LOADED:
-        say(f"Correct raw_line there, then: make replay REJECTS={path}")
+        say(f"Correct raw_line there, then: make replay REJECTS={shlex.quote(str(path))}")
 
 
 if __name__ == "__main__":
