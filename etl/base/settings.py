@@ -92,6 +92,7 @@ class Settings(DatabaseSettings):
     mail_on_success: bool = False
     expect_files_within_days: float | None = Field(None, gt=0)
     lock_alert_hours: float = Field(6, ge=0)
+    night_limit_hours: float = Field(12, gt=0, le=24 * LONGEST)
     log_format: Literal["text", "json"] = "text"
     log_keep_days: int = Field(30, ge=1)
 
