@@ -4,10 +4,10 @@ import logging
 import os
 import time
 from collections.abc import Iterable
-from typing import IO
 
 from base.files import natural_order, sync_folder, whole_file
 from base.progress import advance, progress
+from base.room import Room, Share
 from base.run import Run
 from base.settings import Settings
 from base.trouble import StageError, Status
@@ -67,6 +67,7 @@ class Puller:
 
     def __init__(self, work: WorkDir, server: Server, settings: Settings) -> None:
         self._work, self._server, self._settings = work, server, settings
+        self._room = Room(work.root, sum(report.path.stat().st_size for report in work.reports()))
         self._left = work.left()
         self._done = done_with(settings)
 
@@ -85,8 +86,8 @@ class Puller:
             if before is None:
                 raise Left("it is gone from the server")
             self._check(file, report, before)
-            with whole_file(report.path) as incoming:
-                size = self._receive(client, path, file, before, incoming)
+            with whole_file(report.path) as incoming, self._room.share(incoming, before.claim.size or 0) as share:
+                size = self._receive(client, path, file, before, share)
                 after = look_again(client, path)
                 if after and after != before:
                     raise Changed(f"the server said {words_of(before)} of it before it was read, and {words_of(after)} after")
@@ -114,6 +115,9 @@ class Puller:
             return change
         except Left as reason:
             return reason
+        except OSError as error:  # the disk is full, or has a bad spot: the other files may be smaller, or lucky
+            hint = "free space there or fix the rights; the next run pulls it."
+            raise StageError(Status.DISK, f"it cannot be written to {self._work.root}: {error.strerror}.", hint) from error
         client.finished()
         log.info("pulled %s bytes=%d", file.name, size)
         return None
@@ -139,7 +143,7 @@ class Puller:
         if age < self._settings.min_age_seconds:
             raise Left("it may be unfinished")
 
-    def _receive(self, client: Client, path: bytes, file: Listed, before: Look, incoming: IO[bytes]) -> int:
+    def _receive(self, client: Client, path: bytes, file: Listed, before: Look, share: Share) -> int:
         """Write the file's bytes and return how many they are.
 
         Where there are more than the server said, the server is asked about the file again: it may be growing.
@@ -148,7 +152,7 @@ class Puller:
         doubt = before.claim.size or 0  # bytes behind which the server is asked again
         expected = before.claim.size if before.claim.size is not None else file.claim.size
         for block in client.read(path, expected):
-            incoming.write(block)
+            share.write(block)
             advance(len(block))
             size += len(block)
             if size > self._settings.max_report_bytes:
