@@ -59,12 +59,12 @@ def notify(run: Run, status: int, settings: Settings) -> None:
     journal = Journal.read(Path(path or os.devnull))
     if path and status == Status.DONE and not journal.ended:
         return  # there was no run: etl.sh --help, for example
+    alerts = Alerts.read(settings.log_dir)
     began = {stage for stage, *_ in journal.ended} - {"etl"}
-    hours = hours_held(run, settings) if status == Status.LOCKED and not began else None
+    hours = hours_held(run, alerts, settings) if status == Status.LOCKED and not began else None
     if hours is not None and hours < settings.lock_alert_hours:
         log.info("told nobody: another run has been at work for hours=%.1f", hours)
         return
-    alerts = Alerts.read(settings.log_dir)
     digest = replace(build_digest(run, status, journal, settings), unreached=alerts.unreached, hours_locked=hours)
     recovered = digest.severity is not Severity.FAILED and alerts.nights > 0
     notice = render(digest, heading(digest, alerts, settings), settings)
@@ -89,16 +89,20 @@ def notify(run: Run, status: int, settings: Settings) -> None:
             log.error("METRICS_FILE %s: %s. Hint: fix the rights there.", settings.metrics_file, error.strerror)
 
 
-def hours_held(run: Run, settings: Settings) -> float:
-    """Return how many hours another run has held the lock: 0 if that run has just ended, infinite if unknown."""
+def hours_held(run: Run, alerts: Alerts, settings: Settings) -> float:
+    """Return how many hours another run has held the lock.
+
+    If no run is known to hold the lock, a stranger may hold it: then the hours count from the end of the last good run. They
+    are infinite if there was none.
+    """
     with suppress(OSError, ValueError):
         holder = (settings.work_dir / ".lock").read_text().removeprefix("run ").strip()
         if holder != run.id:  # if equal, this run took the lock file: another host holds the lock in Postgres
             return (datetime.now(UTC) - Run(holder, "etl").started_at).total_seconds() / 3600
     with suppress(StageError), Database(settings, PATIENCE).transaction() as cursor:
-        row = one(cursor, "ledger/run_held", {"run_id": run.id})
-        return float(row[1]) / 3600 if row else 0
-    return math.inf
+        if row := one(cursor, "ledger/run_held", {"run_id": run.id}):
+            return float(row[1]) / 3600
+    return math.inf if alerts.last_success is None else (time.time() - alerts.last_success) / 3600
 
 
 def build_digest(run: Run, status: int, journal: Journal, settings: Settings) -> Digest:

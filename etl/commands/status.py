@@ -111,7 +111,7 @@ def lock(settings: Settings, log: LoadLog) -> str:
         return "free"
     run_id, seconds = log["lock"]
     if run_id is None:
-        return "held by a run that is not in the load log yet"
+        return "held by a session that is not in the load log: a run that has just begun, or no run"
     began = settings.now() - timedelta(seconds=seconds)
     said = f"held by run {run_id} for {count_of(round(seconds / 60), 'minute')}, since {began:%Y-%m-%d %H:%M}"
     if seconds > settings.lock_alert_hours * 3600:

@@ -115,7 +115,9 @@ class Digest:
         more = ["etl: night.py was killed; the next run continues"] if killed else []
         if self.hours_locked is not None:
             held = f"{self.hours_locked:.0f} hours" if math.isfinite(self.hours_locked) else "an unknown time"
-            more.append(f"the lock has been held for {held}. Hint: see whether the run that holds the lock hangs.")
+            more.append(
+                f"the lock has been held for {held}. Hint: see whether what holds the lock hangs; end it if it is no run."
+            )
         return self.journal.errors + more
 
     @property

@@ -163,7 +163,11 @@ def enter_end(run: Run, settings: Settings, exit_status: int) -> None:
 
 
 def lock_trouble(holder: str) -> StageError:
-    """Return the trouble of a lock that another run holds."""
+    """Return the trouble of a lock that another run, or some other session, holds."""
+    if not holder.startswith(("run", "a run")):
+        return StageError(
+            Status.LOCKED, f"the run lock is held by {holder}.", "is it no run of this program? Then have that session ended."
+        )
     return StageError(
         Status.LOCKED, f"another run is at work: {holder}.", "wait until that run ends; its locks end with it, even after a kill."
     )

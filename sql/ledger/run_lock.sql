@@ -1,4 +1,4 @@
--- Take the run lock for as long as this connection lives. Returns null, or who holds it.
+-- Take the run lock for as long as this connection lives. Returns null, or who holds it. Any role may hold it, for it is an advisory lock.
 -- Reads pg_locks, writes nothing. Safe to repeat: a lock that this connection has is not taken twice.
 -- The key is the first half of md5('visitas-etl run').
 with run_locks as (
@@ -10,7 +10,9 @@ with run_locks as (
 select case
     when exists (select from run_locks r where r.key = lock.key and r.pid = pg_backend_pid()) then null
     when not pg_try_advisory_lock(lock.key) then coalesce(
-        (select format('run on host %s, Postgres process %s', coalesce(host(a.client_addr), 'local'), a.pid)
+        (select format('%s on host %s, Postgres process %s',
+                       case when a.application_name = 'visitas-etl' then 'run' else format('a session of role %s', a.usename) end,
+                       coalesce(host(a.client_addr), 'local'), a.pid)
          from run_locks r join pg_stat_activity a using (pid)
          where r.key = lock.key
          limit 1), 'a run that ended this moment') end

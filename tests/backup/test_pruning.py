@@ -172,7 +172,7 @@ def test_a_yes_prunes(nights: QuickNights) -> None:
 
 
 def test_while_a_night_is_at_work(nights: QuickNights) -> None:
-    with psycopg2.connect(nights.database) as other, other.cursor() as cursor:
+    with psycopg2.connect(nights.database, application_name="visitas-etl") as other, other.cursor() as cursor:
         cursor.execute(query("ledger/run_lock"))
         done = nights.command("prune", "--yes")
     assert (done.returncode, done.stdout) == (11, "")

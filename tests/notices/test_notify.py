@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from html import unescape
@@ -343,16 +343,25 @@ def test_terminated(told: Told) -> None:
     assert told.statuses() == [("report_1.txt", "loaded")]  # every stage still ran
 
 
-def test_another_host_that_has_just_ended(told: Told) -> None:
-    """The other host's lock in Postgres is gone when notify.py asks since when it is held."""
-    connection = psycopg2.connect(told.settings["DATABASE_URL"])
-    with connection.cursor() as cursor:
+@pytest.mark.parametrize(
+    ("name", "holder"),
+    [("visitas-etl", "another run is at work: run"), ("psql", r"the run lock is held by a session of role \w+")],
+)
+@pytest.mark.parametrize(("hours", "held"), [(5, None), (25, "25 hours"), (None, "an unknown time")])
+def test_a_holder_of_the_lock_that_the_load_log_does_not_know(
+    told: Told, name: str, holder: str, hours: int | None, held: str | None
+) -> None:
+    """It may be another host's run that has just ended. It may be anybody, for ever: so it counts from the last good run on."""
+    if hours is not None:
+        told.logs.mkdir()
+        alerts.Alerts(last_success=time.time() - hours * 3600).write(told.logs)
+    with closing(psycopg2.connect(told.settings["DATABASE_URL"], application_name=name)) as other, other.cursor() as cursor:
         cursor.execute((ROOT / "sql" / "ledger" / "run_lock.sql").read_text())
         done = told.run()
-    connection.close()
     assert done.returncode == 11
-    assert re.search(r"run on host [0-9.a-z]+, Postgres process \d+\.", done.stderr)
-    assert (told.mail.received, told.slack.received) == ([], [])
+    assert re.search(holder + r" on host [0-9.a-z]+, Postgres process \d+\.", done.stderr)
+    assert [f"! the lock has been held for {held}." in plain(message) for message in told.mail.received] == [True] * bool(held)
+    assert len(told.slack.received) == bool(held)
 
 
 def test_help_tells_nobody(told: Told) -> None:

@@ -41,7 +41,11 @@ def at_work(night: Night, script: str = "etl.sh") -> Iterator[subprocess.Popen[s
             lambda: night.sql("select 1 from pg_stat_activity where datname = current_database() and wait_event = 'advisory'")
         )
         assert run.poll() is None
-        yield run
+        try:
+            yield run
+        except BaseException:
+            run.kill()  # or a failed test would wait for its end
+            raise
 
 
 @pytest.fixture
@@ -73,8 +77,8 @@ def test_the_lock_is_taken_anew(night: Night, other: Night) -> None:
 
 @contextmanager
 def stolen(night: Night) -> Iterator[None]:
-    """Have a stranger take the lock from the run that holds it."""
-    with closing(psycopg2.connect(night.settings["DATABASE_URL"])) as thief:
+    """Have another run take the lock from the run that holds it."""
+    with closing(psycopg2.connect(night.settings["DATABASE_URL"], application_name="visitas-etl")) as thief:
         take = Thread(target=thief.cursor().execute, args=(f"select pg_advisory_lock({KEY})",))
         take.start()  # it waits in line: it has the lock the moment that the holder is gone
         waits = f"select 1 from pg_locks where {HERE} and not granted and pid = {thief.get_backend_pid()}"
