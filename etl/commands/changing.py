@@ -11,6 +11,7 @@ from base.counting import count_of
 from base.fate import Fate
 from base.settings import Settings
 from base.trouble import StageError, Status
+from commands.asking import confirm
 from commands.console import add_row, console, show, shown, table
 from postgres.changes import Moved
 from postgres.statements import rows
@@ -92,6 +93,14 @@ def find(
     """Return the reports with this id, this name and these bytes; None does not ask."""
     values = {"file_id": file_id, "name": name, "sha256": sha256, "timezone": settings.timezone}
     return [File(*row) for row in rows(cursor, "changes/files", values)]
+
+
+def is_agreed(cursor: cursor, question: str, yes: bool) -> bool:
+    """Ask whether what this transaction has changed is wanted, and return the answer; if it is not, take it back."""
+    agreed = confirm(question, yes)
+    if not agreed:
+        cursor.connection.rollback()
+    return agreed
 
 
 def mails(cursor: cursor) -> Mails:

@@ -17,8 +17,8 @@ from base.masking import mask
 from base.run import Run
 from base.settings import Settings
 from base.workdir import report_names
-from commands.asking import add_yes, confirm
-from commands.changing import mails, nothing, preview
+from commands.asking import add_yes
+from commands.changing import is_agreed, mails, nothing, preview
 from commands.console import say, shown
 from parsing.columns import parse_email
 from parsing.faults import Code, storable
@@ -49,12 +49,10 @@ def main(arguments: Namespace, settings: Settings, _: Run) -> None:
         sentences, moved = erase(cursor, email, places, basis)
         sentences += [f"{path} holds the address, and is deleted." for path in files]
         preview(sentences, moved, before, mails(cursor))
-        held = list(zips_holding(cursor, places, settings)) or ["No zip holds the address."]
-        is_wanted = confirm(f"Forget {mask(email)} for good?", arguments.yes)
+        held = list(zips_holding(cursor, places, settings)) or ["No zip holds such a line."]
+        is_wanted = is_agreed(cursor, f"Forget {mask(email)} for good?", arguments.yes)
         if is_wanted:
             clean(files, settings.work_dir)  # before the commit: a kill in between costs a file that can be written anew
-        else:
-            cursor.connection.rollback()
     database.close()
     if is_wanted:
         say(f"{mask(email)} is forgotten.", *held)
@@ -127,7 +125,7 @@ def zips_holding(cursor: cursor, places: set[Place], settings: Settings) -> Iter
     for name, day in rows(cursor, "changes/zips_holding", values):
         days = settings.backup_keep_days
         until = f"until {day + timedelta(days=days)}" if days is not None else "for ever: BACKUP_KEEP_DAYS is not set"
-        yield f"{name} still holds the address, {until}."
+        yield f"{name} still holds such a line as it was received, {until}."
 
 
 def clean(files: list[Path], work_dir: Path) -> None:

@@ -17,8 +17,8 @@ from base.run import Run
 from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import Report, WorkDir
-from commands.asking import add_yes, confirm
-from commands.changing import File, add_file, choose, find, mails, nothing, parse_file, preview
+from commands.asking import add_yes
+from commands.changing import File, add_file, choose, find, is_agreed, mails, nothing, parse_file, preview
 from commands.console import say
 from load import load_delivery
 from postgres import changes, ledger
@@ -45,9 +45,7 @@ def main(arguments: Namespace, settings: Settings, run: Run) -> None:
         if lines := [str(number) for (number,) in rows(cursor, "changes/replays_undone", {"sha256": file.sha256})]:
             sentences.append(f"Corrected in the earlier load, and not repeated: {', '.join(lines)}.")
         preview(sentences, Moved(0, again.visitors_updated, again.visitors_new), before, mails(cursor))
-        is_wanted = confirm(f"Load {file} again?", arguments.yes)
-        if not is_wanted:
-            cursor.connection.rollback()
+        is_wanted = is_agreed(cursor, f"Load {file} again?", arguments.yes)
     database.close()
     if is_wanted:
         say(f"{again} is loaded. To take it back: make undo ID={again.file_id}")

@@ -15,8 +15,8 @@ from base.fate import Fate
 from base.run import Run
 from base.settings import Settings
 from base.trouble import StageError
-from commands.asking import add_yes, confirm
-from commands.changing import ID_LIMIT, choose, mails, nothing, preview
+from commands.asking import add_yes
+from commands.changing import ID_LIMIT, choose, is_agreed, mails, nothing, preview
 from commands.console import say, shown
 from parsing.columns import Visit, parse_line
 from parsing.faults import Code, Fault, message
@@ -60,9 +60,7 @@ def main(arguments: Namespace, settings: Settings, _: Run) -> None:
         if not replay.numbers:
             raise nothing("no rejected line was corrected; nothing was changed.", f"make rejects ID={file.file_id}")
         preview([f"{file}: {loaded} to be loaded."], replay.settle(), before, mails(cursor))
-        is_wanted = confirm(f"Load {loaded} of {file}?", arguments.yes)
-        if not is_wanted:
-            cursor.connection.rollback()
+        is_wanted = is_agreed(cursor, f"Load {loaded} of {file}?", arguments.yes)
     database.close()
     if is_wanted:
         say(f"{file}: {loaded} loaded.")

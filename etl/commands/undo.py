@@ -6,8 +6,8 @@ from base.counting import count_of
 from base.fate import Fate
 from base.run import Run
 from base.settings import Settings
-from commands.asking import add_yes, confirm
-from commands.changing import add_file, choose, mails, parse_file, preview
+from commands.asking import add_yes
+from commands.changing import add_file, choose, is_agreed, mails, parse_file, preview
 from commands.console import say
 from postgres import changes
 from postgres.database import Database
@@ -25,9 +25,7 @@ def main(arguments: Namespace, settings: Settings, _: Run) -> None:
         moved = changes.undo(cursor, "undo", file.file_id, basis)
         loaded, rejected = count_of(file.rows_loaded, "loaded line"), count_of(file.rows_rejected, "rejected line")
         preview([f"{file}: {loaded} and {rejected} are taken back."], moved, before, mails(cursor))
-        is_wanted = confirm(f"Undo {file}?", arguments.yes)
-        if not is_wanted:
-            cursor.connection.rollback()
+        is_wanted = is_agreed(cursor, f"Undo {file}?", arguments.yes)
     database.close()
     if is_wanted:
         say(f"{file} is undone. To load it again: make reload ID={file.file_id}")

@@ -65,7 +65,7 @@ def test_everywhere(known: Night) -> None:
     assert holders(known) == []
     assert not mentioned(done.stdout.encode())
     (zip_name,) = (path.name for path in known.backups.iterdir())
-    assert f"{zip_name} still holds the address, for ever: BACKUP_KEEP_DAYS is not set." in done.stdout
+    assert f"{zip_name} still holds such a line as it was received, for ever: BACKUP_KEEP_DAYS is not set." in done.stdout
     assert "Visitors: 1 gone, 0 with other counts, 0 new." in done.stdout
     assert known.sql("select email, visitas_totales from visitor") == [("bea@example.com", 1)]
     assert known.sql("select id, status, rows_read, rows_loaded, rows_rejected from load_file order by id") == [
@@ -114,7 +114,7 @@ def test_the_address_may_come_again(known: Night) -> None:
 
 def test_until_when(known: Night) -> None:
     done = known.run("forget", "--email", EMAIL, "--yes", BACKUP_KEEP_DAYS="30", TIMEZONE="UTC")
-    assert f"still holds the address, until {datetime.now(UTC).date() + timedelta(days=30)}." in done.stdout
+    assert f"still holds such a line as it was received, until {datetime.now(UTC).date() + timedelta(days=30)}." in done.stdout
 
 
 def test_a_corrected_line(night: Night) -> None:
