@@ -8,9 +8,10 @@ SHELL := /bin/bash
 
 PYTHON3 ?= python3
 PYTHON := .venv/bin/python
-PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
+# Installed is only what a lock names, from files with the hashes that stand there. Nothing is built.
+LOCKED := --require-hashes --only-binary :all: --no-deps
+install = echo "Installing the packages of $(2) ..."; $(PYTHON) -m pip --python $(1) install --quiet --disable-pip-version-check $(LOCKED) -r $(2)
 LAY_OUT := cp sftp-server/data-backup/report_*.txt sftp-server/data/
-INSTALL_POSTGRES := echo "Installing the embedded PostgreSQL ..."; $(PIP) -r sql/requirements.txt; touch .venv/postgres
 # Local nights see cron's bare environment, so that nothing of a real installation leaks into them.
 BARE := env -i $${HOME:+HOME="$$HOME"} PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
 # What looks at an installation looks at the one that .env describes; without one, at what `make testing` left.
@@ -26,7 +27,7 @@ YES_TYPED = $(if $(filter YES,$(TYPED)),$(if $(filter 1,$(YES)),--yes))
 export PYTHON3
 
 .PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop check notify-test report status history explain verify-backups restore-drill prune undo reload rejects replay forget schedule unschedule test \
-        crash-test bench lint clean
+        crash-test bench lint lock sbom clean
 
 help: ## List the targets
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +39,7 @@ postgres-setup: .venv/etl ## Create or update the schema: in your database if on
 	own=$$($(PYTHON) etl own-database)
 	if [ "$$own" = no ]; then
 		echo "No DATABASE_URL or PG* is set: using the embedded PostgreSQL under .local/."
-		[ .venv/postgres -nt sql/requirements.txt ] || { $(INSTALL_POSTGRES); }
+		[ .venv/postgres -nt sql/requirements.lock ] || { $(call install,.venv,sql/requirements.lock); touch .venv/postgres; }
 		export ENV_FILE=/dev/null DATABASE_URL
 		DATABASE_URL=$$($(PYTHON) sql/local-postgres.py start)
 	fi
@@ -82,7 +83,7 @@ check: .venv/etl ## Verify the installation: settings, servers, rights, folders,
 notify-test: .venv/etl ## Send a test message through every channel that is set
 	$(LOOK) try-channels
 
-report: .venv/etl ## Report a month: MONTH=2013-02, or last month; REPORT="--mail --csv"
+report: .venv/etl .venv/monthly ## Report a month: MONTH=2013-02, or last month; REPORT="--mail --csv"
 	$(LOOK) report $(call given,MONTH,--month) $${REPORT-}
 
 status: .venv/etl ## Show how things stand, on one screen
@@ -140,6 +141,21 @@ lint: .venv/etl .venv/postgres .venv/tests ## Check style, types and shell scrip
 	command -v shellcheck > /dev/null || { echo "shellcheck is missing. Install it: sudo apt install shellcheck" >&2; exit 1; }
 	shellcheck etl/*.sh .ci/run
 
+lock: .local/tools/installed ## Renew the lock files from the lists of packages (requirements.txt)
+	lock() { echo "Writing $$1/requirements.lock ..."; .local/tools/bin/uv pip compile --quiet --output-file "$$1/requirements.lock" "$${@:2}"; }
+	lock etl requirements.txt
+	lock sql sql/requirements.txt -c etl/requirements.lock
+	lock etl/commands/monthly etl/commands/monthly/requirements.txt -c etl/requirements.lock
+	lock tests tests/requirements.txt $(patsubst %,-c %/requirements.lock,etl sql etl/commands/monthly)
+	lock tests/tools tests/tools/requirements.txt
+
+sbom: .local/tools/installed ## Write what a night installs to .local/: a CycloneDX SBOM and the licences
+	$(PYTHON) -m venv --clear --without-pip .local/night
+	$(call install,.local/night,etl/requirements.lock)
+	.local/tools/bin/cyclonedx-py environment --output-reproducible --output-file .local/sbom.json .local/night
+	.local/tools/bin/pip-licenses --python .local/night/bin/python --format markdown --with-urls > .local/licences.md
+	echo "Written: .local/sbom.json and .local/licences.md"
+
 clean: ## Remove what local runs made, the embedded database included; not where the night is installed
 	if [ -e .env ]; then found="the settings file .env"
 	elif [ -x $(PYTHON) ] && $(PYTHON) etl schedule --show > /dev/null 2>&1; then found="a line in your crontab"
@@ -160,15 +176,15 @@ clean: ## Remove what local runs made, the embedded database included; not where
 	"$$PYTHON3" -m venv .venv
 	touch $@
 
-.venv/etl: requirements.txt .venv/python
-	echo "Installing what the ETL needs ..."
-	$(PIP) -r requirements.txt
+.venv/etl: etl/requirements.lock
+.venv/monthly: etl/commands/monthly/requirements.lock
+.venv/postgres: sql/requirements.lock
+.venv/tests: tests/requirements.lock .venv/etl .venv/monthly
+.venv/etl .venv/monthly .venv/postgres .venv/tests: .venv/python
+	$(call install,.venv,$(filter %.lock,$^))
 	touch $@
 
-.venv/postgres: sql/requirements.txt .venv/python
-	$(INSTALL_POSTGRES)
-
-.venv/tests: tests/requirements.txt .venv/etl
-	echo "Installing what the tests need ..."
-	$(PIP) -r tests/requirements.txt
+.local/tools/installed: tests/tools/requirements.lock .venv/python
+	$(PYTHON) -m venv --clear --without-pip .local/tools
+	$(call install,.local/tools,$<)
 	touch $@

@@ -67,9 +67,12 @@ def newest_month(cursor: cursor, settings: Settings) -> Month | None:
 
 
 def charts_of(month: Monthly) -> list[tuple[str, str]]:
-    """Return (caption, SVG) of each chart."""
-    from commands.monthly import charts  # noqa: PLC0415 - matplotlib takes most of a second
-
+    """Return (caption, SVG) of each chart. Raise StageError if what draws them is not installed."""
+    try:
+        from commands.monthly import charts  # noqa: PLC0415 - matplotlib takes most of a second, and a night does not need it
+    except ModuleNotFoundError as error:
+        fact = f"the monthly report needs {error.name}, which is not installed."
+        raise StageError(Status.SETTINGS, fact, "make report installs it.") from error
     return [
         ("Lines per day", charts.lines_per_day(month)),
         *([("Rejected lines by code", charts.rejects_by_code(month))] if month.rejects else []),

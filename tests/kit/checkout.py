@@ -18,13 +18,13 @@ class Checkout:
         shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_BEHIND))
         (folder / "tests").mkdir()
         shutil.copytree(ROOT / "tests" / "kit", folder / "tests" / "kit")
-        shutil.copy(ROOT / "tests" / "requirements.txt", folder / "tests")
+        shutil.copy(ROOT / "tests" / "requirements.lock", folder / "tests")
         (folder / ".venv").mkdir()
         for name in ("bin", "lib", "pyvenv.cfg"):
             (folder / ".venv" / name).symlink_to((ROOT / ".venv").resolve() / name)
-        for name in ("python", "etl", "postgres", "tests"):  # what make takes for installed
+        for name in ("python", "etl", "monthly", "postgres", "tests"):  # what make takes for installed
             (folder / ".venv" / name).touch()
-        for path in (folder / "requirements.txt", *folder.glob("*/requirements.txt")):
+        for path in folder.rglob("requirements.lock"):
             os.utime(path, (0, 0))
 
     def make(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

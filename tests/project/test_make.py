@@ -110,6 +110,24 @@ def test_a_dry_run_does_nothing(checkout: Checkout, target: str) -> None:
     assert {path: path.lstat().st_mtime_ns for path in checkout.folder.rglob("*") if "__pycache__" not in str(path)} == before
 
 
+@pytest.mark.parametrize(
+    ("target", "locks"),
+    [
+        ("etl-setup", ["etl"]),
+        ("testing", ["etl", "sql"]),
+        ("report", ["etl", "etl/commands/monthly"]),
+        ("test", ["etl", "etl/commands/monthly", "sql", "tests"]),
+    ],
+)
+def test_targets_install_from_locks_and_only_what_they_need(checkout: Checkout, target: str, locks: list[str]) -> None:
+    for stamp in ("etl", "monthly", "postgres", "tests"):
+        (checkout.folder / ".venv" / stamp).unlink()
+    shown = checkout.make("-n", target).stdout
+    found = re.findall(r" install .* --require-hashes --only-binary :all: --no-deps -r (\S+)/requirements\.lock\n", shown)
+    assert sorted(found) == locks
+    assert shown.count(" install ") == len(locks)
+
+
 @pytest.fixture
 def tryout() -> Iterator[Checkout]:
     """A folder in which somebody tries a night; root's Postgres, which is another user's, may enter it."""
