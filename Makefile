@@ -24,6 +24,8 @@ $(foreach name,$(TYPED),$(eval override export $(name) := $$(value $(name))))
 given = $(if $(filter $(1),$(TYPED)),$(2)="$$$(1)")
 # The answer to a command that asks before it changes anything.
 YES_TYPED = $(if $(filter YES,$(TYPED)),$(if $(filter 1,$(YES)),--yes))
+# A cron line, or units of systemd; below DESTDIR, as for every make install.
+SYSTEMD_TYPED = $(if $(filter SYSTEMD,$(TYPED)),$(if $(filter 1,$(SYSTEMD)),--systemd $(call given,DESTDIR,--destdir)))
 export PYTHON3
 
 .PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop check notify-test report status history explain verify-backups restore-drill prune undo reload rejects replay forget schedule unschedule test \
@@ -77,7 +79,7 @@ psql: .venv/postgres ## Open the embedded database
 postgres-stop: .venv/postgres ## Stop the embedded database
 	$(PYTHON) sql/local-postgres.py stop
 
-check: .venv/etl ## Verify the installation: settings, servers, rights, folders, channels, cron
+check: .venv/etl ## Verify the installation: settings, servers, rights, folders, channels, schedule
 	$(LOOK) check
 
 notify-test: .venv/etl ## Send a test message through every channel that is set
@@ -119,10 +121,10 @@ replay: .venv/etl ## Load the corrected lines of such a file: REJECTS=logs/repor
 forget: .venv/etl ## Erase a person from everything but the zips: EMAIL=a@b.com
 	$(LOOK) forget $(call given,EMAIL,--email) $(YES_TYPED)
 
-schedule: .venv/etl ## Install the cron line: every night at 00:02, or HOUR=6
-	ETL_ASKED_BY=make $(PYTHON) etl schedule $(call given,HOUR,--hour)
+schedule: .venv/etl ## Start the night every day at 00:02, or HOUR=6: by cron; SYSTEMD=1 by systemd
+	ETL_ASKED_BY=make $(PYTHON) etl schedule $(call given,HOUR,--hour) $(SYSTEMD_TYPED)
 
-unschedule: .venv/etl ## Remove the cron line
+unschedule: .venv/etl ## Remove the cron line, or the units of systemd
 	$(PYTHON) etl unschedule
 
 test: .venv/etl .venv/postgres .venv/tests ## Run the tests
@@ -158,7 +160,7 @@ sbom: .local/tools/installed ## Write what a night installs to .local/: a Cyclon
 
 clean: ## Remove what local runs made, the embedded database included; not where the night is installed
 	if [ -e .env ]; then found="the settings file .env"
-	elif [ -x $(PYTHON) ] && $(PYTHON) etl schedule --show > /dev/null 2>&1; then found="a line in your crontab"
+	elif [ -x $(PYTHON) ] && $(PYTHON) etl schedule --show > /dev/null 2>&1; then found="a line in your crontab, or a timer of systemd"
 	elif crontab -l 2> /dev/null | grep -F etl/etl.sh | grep -qF "$${PWD##*/}"; then found="a line in your crontab"
 	else found=; fi
 	if [ -n "$$found" ]; then

@@ -84,7 +84,7 @@ def notify(run: Run, status: int, settings: Settings) -> None:
         from notices import metrics  # noqa: PLC0415 - slow to import
 
         try:
-            metrics.write(digest, alerts, settings.metrics_file)
+            metrics.write(digest, alerts, settings, settings.metrics_file)
         except OSError as error:
             log.error("METRICS_FILE %s: %s. Hint: fix the rights there.", settings.metrics_file, error.strerror)
 

@@ -19,18 +19,22 @@ class EnvFile(NamedTuple):
     problems: list[str]  # a sentence for each line that cannot be read; values stay unsaid, they may be secret
 
 
+def path_of_env_file(root: Path) -> Path:
+    """Return the path of the settings file: ``.env`` in the folder, or the file that ENV_FILE names."""
+    return root / Path(os.environ.get("ENV_FILE") or ".env").expanduser()
+
+
 def read_env_file(root: Path) -> EnvFile:
-    """Return what the settings file says: ``.env`` in the folder, or the file that ENV_FILE names.
+    """Return what the settings file says.
 
     There may be no ``.env``, but a file that ENV_FILE names must be there. Values are taken as they are written: ``$HOME`` is no
     name of another value.
     """
-    named = os.environ.get("ENV_FILE")
-    path = root / Path(named or ".env").expanduser()
+    path = path_of_env_file(root)
     try:
         text = path.read_bytes().decode()
     except FileNotFoundError:
-        return EnvFile({}, [f"ENV_FILE names {path}, which is not there"] if named else [])
+        return EnvFile({}, [f"ENV_FILE names {path}, which is not there"] if os.environ.get("ENV_FILE") else [])
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         values, problems = read_bindings(path, parse_stream(StringIO(error.object.decode(errors="replace"))))

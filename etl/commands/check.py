@@ -21,8 +21,8 @@ from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import refuse_foreign
 from commands.checklist import Look, in_tryout, inspect
-from commands.crontab import clock, cron
 from commands.rehearsal import rehearse
+from commands.units import clock, starter
 from notices import channels
 from postgres import migrations
 from postgres.database import Database
@@ -209,7 +209,7 @@ CHECKS: dict[str, Callable[[Settings], str]] = {  # each gives what is good in a
     "Slack": slack,
     "dead-man's switch": switch,
     "metrics": metrics,
-    "cron": cron,
+    "schedule": starter,
 }
 
 
@@ -218,7 +218,7 @@ def main() -> int:
     sound = every_setting.load_sound()
     checks: dict[str, Look] = {"settings": lambda: f"{len(every_setting.load(Settings).model_fields_set)} set, all sound"}
     checks |= {name: partial(verify, sound) for name, verify in CHECKS.items()}
-    return inspect(in_tryout(checks, {"clock", "SFTP server", "cron"}))
+    return inspect(in_tryout(checks, {"clock", "SFTP server", "schedule"}))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from base.files import size_of
 from base.settings import Settings
 from base.trouble import StageError, Status
 from base.workdir import report_names
+from commands import units
 from commands.checklist import in_tryout, inspect
 from commands.crontab import entries
 from extract import done_with
@@ -69,14 +70,17 @@ def last_run(settings: Settings, log: LoadLog) -> str:
         ended = "" if exit_status is None else f", status {exit_status}"
         raise StageError(BY_VALUE.get(exit_status, Status.BUG), said + ended + ".", f"see {settings.log_dir}/etl.log.")
     if ago > OVERDUE.total_seconds():
-        raise StageError(Status.REFUSED, f"{said}; none for {ago / 3600:,.0f} hours.", "does cron run?")
+        raise StageError(Status.REFUSED, f"{said}; none for {ago / 3600:,.0f} hours.", "does cron run, or the timer?")
     return said
 
 
 def next_run(settings: Settings, _: LoadLog) -> str:
-    """Tell when cron starts the next night."""
+    """Tell when systemd or cron starts the next night."""
     now = settings.now()
-    starts = [start for entry in entries() for start in islice(entry.starts(now), 1)]
+    if units.is_installed():
+        starts = [units.next_start()]
+    else:
+        starts = [start for entry in entries() for start in islice(entry.starts(now), 1)]
     if not starts:
         return " and ".join(entry.line for entry in entries())
     return f"{min(starts).astimezone(now.tzinfo):%Y-%m-%d %H:%M}"

@@ -1,16 +1,19 @@
 """The metrics of a run: a file for Prometheus's textfile collector (METRICS_FILE)."""
 
 import os
+import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
+from base.settings import Settings
 from notices.alerts import Alerts
 from notices.digest import Digest
 
 
-def write(digest: Digest, alerts: Alerts, path: Path) -> None:
+def write(digest: Digest, alerts: Alerts, settings: Settings, path: Path) -> None:
     """Replace the metrics file in one step. Everybody may read the file: it holds nothing private."""
     registry = CollectorRegistry()
 
@@ -29,9 +32,19 @@ def write(digest: Digest, alerts: Alerts, path: Path) -> None:
     gauge("lines", "Lines of the last run, loaded and rejected.", digest.lines_by_status, "status")
     unreached = dict.fromkeys(alerts.unreached, 1.0)
     gauge("channel_unreached", "1 for each channel that did not take the message of the last run.", unreached, "channel")
+    gauge("disk_free_bytes", "Room on the disk of each folder when the last run ended.", free_bytes(settings), "folder")
     before = os.umask(0o022)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_to_textfile(str(path), registry)
     finally:
         os.umask(before)
+
+
+def free_bytes(settings: Settings) -> dict[str, float]:
+    """Return how many bytes each folder's disk has free for this user; a folder that is not there is left out."""
+    found: dict[str, float] = {}
+    for name, folder in (("work", settings.work_dir), ("backup", settings.backup_dir), ("log", settings.log_dir)):
+        with suppress(OSError):
+            found[name] = shutil.disk_usage(folder).free
+    return found
