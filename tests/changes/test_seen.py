@@ -1,5 +1,7 @@
 """What people changed is seen: in history, explain, status, the monthly report and the mail."""
 
+import re
+
 import pytest
 
 from base.settings import DatabaseSettings
@@ -68,12 +70,16 @@ def test_status_and_the_monthly_report(changed: Night) -> None:
     assert f"undo of report_2.txt by {person()}" in said(changed, "status")
     ((month,),) = changed.sql("select to_char(now() at time zone 'America/Mexico_City', 'YYYY-MM')")
     text = said(changed, "report", "--month", month)
-    assert "files undone 2 0" in text
-    assert f"undone 0 undo by {person()}" in text
+    for figure in ("that came 2", "loaded 1", "undone 1"):
+        assert f"reports {figure} 0" in text
+    steps = r"undone, now loaded undo on \d+ \w+, 3 lines; reload on \d+ \w+, 3 lines; replay on \d+ \w+, 1 line; forget on"
+    assert re.search(steps, text)
+    assert re.search(r"report_2.txt 0 undone undo on \d+ \w+, 1 line", text)
     for what in ("undo report_1.txt 3", "reload report_1.txt 3", "replay report_1.txt 1", "forget report_1.txt 1"):
-        assert f"{what} {person()}" in text
+        assert f"{what} {in_mail()}" in text
     page = (changed.logs / f"report-{month}.html").read_text()
     assert "Changes that people made" in page
+    assert person() not in page
 
 
 def test_the_mail(changed: Night) -> None:

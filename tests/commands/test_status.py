@@ -35,7 +35,7 @@ select n / 10, n % 10, 'p' || n % 50000 || '@example.com', '2013-02-08' from gen
 insert into visitor select 'p' || n || '@example.com', '2013-02-08', '2013-02-08', 4, 4, 4 from generate_series(0, 49999) n;
 insert into visitor_basis values (true, '2013-02-15', 'envio');
 insert into errors select n / 10, n % 10, '{email-invalid}', '', '' from generate_series(1, 199999) n;
-insert into load_campaign select date '2010-01-01' + n / 10, n, 10, 1, 1, 1, 1 from generate_series(1, 19999) n;
+insert into load_campaign select date '2010-01-01' + n / 10, n, 10, 1, 1, 1, 1, 1 from generate_series(1, 19999) n;
 """
 
 

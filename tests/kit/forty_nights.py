@@ -10,7 +10,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from time import sleep
-from typing import Any
 
 from kit.night import Night
 from kit.samples import HEADER
@@ -29,6 +28,33 @@ BAD = {  # code: email, fecha_envio and opens of a line with that fault
 
 
 @dataclass
+class Came:
+    """A report that came, and what the monthly report must say about it."""
+
+    name: str
+    content: bytes
+    status: str  # the fate of the delivery
+    lines: int = 0  # in the table of reports
+    read: int = 0
+    loaded: int = 0
+    codes: Counter[str] = field(default_factory=Counter)
+    new: int = 0
+    updated: int = 0
+    mails: Counter[tuple[date, str]] = field(default_factory=Counter)
+    why: str = ""
+    since: str = ""
+    fate: str = ""  # by now
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+    def counts_no_longer(self) -> None:
+        self.read = self.loaded = self.new = self.updated = 0
+        self.codes, self.mails = Counter(), Counter()
+
+
+@dataclass
 class Told:
     """What the monthly report must say about one day."""
 
@@ -36,15 +62,29 @@ class Told:
     nights: int = 0
     failed: int = 0
     seconds: float | None = None
-    statuses: Counter[str] = field(default_factory=Counter)
-    read: int = 0
-    loaded: int = 0
-    codes: Counter[str] = field(default_factory=Counter)
-    new: int = 0
-    updated: int = 0
-    notable: list[tuple[str, str, int, str]] = field(default_factory=list)
+    came: list[Came] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     zips: set[str] = field(default_factory=set)
+
+    @property
+    def statuses(self) -> Counter[str]:
+        return Counter(came.status for came in self.came)
+
+    @property
+    def read(self) -> int:
+        return sum(came.read for came in self.came)
+
+    @property
+    def loaded(self) -> int:
+        return sum(came.loaded for came in self.came)
+
+    @property
+    def codes(self) -> Counter[str]:
+        return sum((came.codes for came in self.came), Counter[str]())
+
+    @property
+    def notable(self) -> list[Came]:
+        return [came for came in self.came if came.why or came.since]
 
 
 class Forty:
@@ -57,8 +97,8 @@ class Forty:
         self.number = 0  # of the latest report
         self.known: dict[str, bytes] = {}  # name: the content loaded last under that name
         self.loaded_as: dict[str, str] = {}  # SHA-256 of a loaded content: the name of its file
+        self.quarantined: dict[str, Came] = {}  # by SHA-256
         self.people: set[str] = set()
-        self.campaigns: Counter[tuple[date, str]] = Counter()
         self.failures: list[tuple[datetime, str, int | None, float | None]] = []
         self.waiting: list[tuple[str, bytes, str]] = []  # on the server, since a night that could not pull
         self.late: list[tuple[str, bytes, str]] = []  # reports that come a night after their successors
@@ -74,8 +114,8 @@ class Forty:
             person = f"p{self.chance.randrange(120)}@example.com"
             sent = FIRST + timedelta(days=self.chance.randrange(NIGHTS))
             opened = f"{sent:%d/%m/%Y} 20:15" if self.chance.random() < 0.4 else "-"
-            clicked = f"{sent:%d/%m/%Y} 20:20" if opened != "-" and self.chance.random() < 0.3 else "-"
-            bounced = "HARD" if opened == "-" and self.chance.random() < 0.2 else ""
+            clicked = f"{sent:%d/%m/%Y} 20:20" if self.chance.random() < 0.2 else "-"  # also where no open was seen
+            bounced = "HARD" if self.chance.random() < 0.15 else ""  # also where an open was seen
             left = "SI" if self.chance.random() < 0.1 else ""
             lines.append(f"{person},,{bounced},{left},{sent:%d/%m/%Y} 18:30,{opened},0,0,{clicked},0,0,-,-,-,-")
         for _ in range(bad):
@@ -101,6 +141,8 @@ class Forty:
             found.append((self.next_name(), b"no header\r\n" + str(index).encode(), "refused"))
         if index % 9 == 6:
             found.append((self.next_name(), self.report(2, 6), "quarantined"))
+        if index == 25:  # the bytes of the night before, quarantined again
+            found.append((self.next_name(), [*self.quarantined.values()][-1].content, "quarantined"))
         if index % 11 == 7:  # a known name, another content
             found.append((self.chance.choice(sorted(self.known)), self.report(5, 0), "loaded"))
         if index % 10 == 8:  # one report comes after its successor, another never comes
@@ -139,7 +181,7 @@ class Forty:
             self.failures.append((self.began(day), "failed", 10, seconds))
             return
         for name, content, fate in self.waiting:
-            self.count(told, name, content, fate)
+            told.came.append(self.count(name, content, fate))
         self.waiting = []
         self.notice_gaps(told)
 
@@ -182,38 +224,50 @@ class Forty:
         )
         sleep(1 if seconds is None else 0)  # a run's id holds its second
 
-    def count(self, told: Told, name: str, content: bytes, fate: str) -> None:
-        """Add to the count what a file must bring."""
-        told.statuses[fate] += 1
+    def count(self, name: str, content: bytes, fate: str) -> Came:
+        """Return what a file must bring."""
+        came = Came(name, content, fate, fate=fate)
         if fate == "duplicate":
-            original = self.loaded_as[hashlib.sha256(content).hexdigest()]
-            told.notable.append((name, fate, 0, f"same bytes as {original}"))
-            return
-        if fate == "refused":
-            told.codes["layout-header"] += 1
-            told.notable.append((name, fate, 0, "layout-header"))
-            return
-        lines = [text.split(",") for text in content.decode().split("\r\n")[1:] if text]
-        told.read += len(lines)
-        told.codes.update(code for line in lines for code in self.faults(line))
-        if fate == "quarantined":
-            told.codes["error-rate"] += 1
-            told.notable.append((name, fate, len(lines), "error-rate"))
-            return
-        if name in self.known:
-            told.notable.append((name, fate, len(lines), "name known with another content"))
+            came.why = f"same bytes as {self.loaded_as[came.sha256]}"
+        elif fate == "refused":
+            came.codes["layout-header"] += 1
+            came.why = "layout-header"
+        elif fate == "quarantined":
+            lines = self.lines_of(content)
+            came.lines = came.read = len(lines)
+            came.codes.update(["error-rate", *(code for line in lines for code in self.faults(line))])
+            came.why = "error-rate"
+            if before := self.quarantined.get(came.sha256):
+                before.counts_no_longer()
+                before.since = "the same bytes came again and count there"
+            self.quarantined[came.sha256] = came
+        else:
+            came.why = "name known with another content" if name in self.known else ""
+            self.count_loaded(came)
+        return came
+
+    def count_loaded(self, came: Came) -> None:
+        """Count the lines of a loaded file."""
+        lines = self.lines_of(came.content)
         good = [line for line in lines if not self.faults(line)]
-        told.loaded += len(good)
+        came.fate, came.lines, came.read, came.loaded = "loaded", len(lines), len(lines), len(good)
+        came.codes = Counter(code for line in lines for code in self.faults(line))
         people = {line[0] for line in good}
-        told.new += len(people - self.people)
-        told.updated += len(people & self.people)
+        came.new, came.updated = len(people - self.people), len(people & self.people)
         self.people |= people
-        self.known[name] = content
-        self.loaded_as[hashlib.sha256(content).hexdigest()] = name
+        self.known[came.name] = came.content
+        self.loaded_as[came.sha256] = came.name
         for line in good:
             sent = datetime.strptime(line[4], "%d/%m/%Y %H:%M").replace(tzinfo=UTC).date()
-            self.campaigns.update({(sent, "sent"): 1, (sent, "hard"): line[2] == "HARD", (sent, "left"): line[3] == "SI"})
-            self.campaigns.update({(sent, "opened"): line[5] != "-", (sent, "clicked"): line[8] != "-"})
+            is_bounced = line[2] == "HARD"
+            came.mails.update({(sent, "sent"): 1, (sent, "bounced" if is_bounced else "delivered"): 1})
+            if not is_bounced:
+                came.mails.update({(sent, "left"): line[3] == "SI", (sent, "opened"): line[5] != "-"})
+                came.mails.update({(sent, "clicked"): line[8] != "-", (sent, "both"): "-" not in (line[5], line[8])})
+
+    @staticmethod
+    def lines_of(content: bytes) -> list[list[str]]:
+        return [text.split(",") for text in content.decode().split("\r\n")[1:] if text]
 
     @staticmethod
     def faults(line: list[str]) -> list[str]:
@@ -227,64 +281,94 @@ class Forty:
             name for number in range(1, self.number) if (name := f"report_{number}.txt") not in came and name not in before
         ]
 
+    # What people change afterwards
+
+    def change(self) -> None:
+        """Reload two quarantined reports, and undo a loaded one."""
+        first, *_, last = self.quarantined.values()
+        for came in (first, last):
+            self.command("reload", came, MAX_ERROR_RATE="1")
+            self.count_loaded(came)
+            came.since = f"reload, {came.read} lines"
+        duplicates = {came.sha256 for came in self.came if came.status == "duplicate"}
+        names = Counter(came.name for came in self.came)
+        is_alone = [came for came in self.came if came.status == "loaded" and names[came.name] == 1 and came.codes]
+        undone = next(came for came in is_alone[5:] if came.sha256 not in duplicates)
+        self.command("undo", undone)
+        undone.since = f"undo, {undone.read} lines"
+        undone.status, undone.fate, undone.lines = "undone", "undone", 0
+        undone.counts_no_longer()
+
+    def command(self, what: str, came: Came, **settings: str) -> None:
+        ((file_id,),) = self.night.sql("select max(id) from load_file where name = %s and sha256 = %s", came.name, came.sha256)
+        done = self.night.run(what, "--id", str(file_id), "--yes", **settings)
+        assert done.returncode == 0, done.stderr
+
     # What a monthly report must say
+
+    @property
+    def came(self) -> list[Came]:
+        return [came for day in self.days for came in day.came]
+
+    @property
+    def mails(self) -> Counter[tuple[date, str]]:
+        """The mails of each day of sending, by what became of them."""
+        return sum((came.mails for came in self.came), Counter[tuple[date, str]]())
 
     def month(self, year: int, number: int) -> list[Told]:
         return [told for told in self.days if (told.day.year, told.day.month) == (year, number)]
 
-    def figures(self, year: int, number: int) -> dict[str, Any]:
-        """Return the figures of a month, by their names in the monthly report."""
-        days = self.month(year, number)
-        seconds = sorted(day.seconds for day in days if day.seconds is not None)
-        half = len(seconds) // 2
+    def mails_of(self, *days: date) -> list[float | None]:
+        """Return the figures of the mails that were sent on some days, as a row of the monthly report has them."""
         sums = Counter[str]()
-        for (sent, what), count in self.campaigns.items():
-            if (sent.year, sent.month) == (year, number):
+        for (sent, what), count in self.mails.items():
+            if sent in days:
                 sums[what] += count
-        delivered = sums["sent"] - sums["hard"]
-        zips = [name for day in days for name in day.zips]
-        read, loaded = sum(day.read for day in days), sum(day.loaded for day in days)
-        statuses = sum((day.statuses for day in days), Counter[str]())
+        counts = [sums[what] for what in ("sent", "delivered", "opened", "clicked", "left")]
+        rates = [sums["delivered"] / sums["sent"]] if sums["sent"] else [None]
+        return [*counts, *rates, *(count / sums["delivered"] if sums["delivered"] else None for count in counts[2:])]
+
+    def days_of_sending(self, year: int, number: int) -> list[date]:
+        return sorted({sent for sent, _ in self.mails if (sent.year, sent.month) == (year, number)})
+
+    def headlines(self, year: int, number: int) -> dict[str, float | None]:
+        """Return the headline figures of a month, by their names."""
+        sent, _, _, _, _, delivered, opened, clicked, _ = self.mails_of(*self.days_of_sending(year, number))
+        loading = self.loading(year, number)
         return {
-            "files processed": statuses.total(),
-            "files loaded": statuses["loaded"],
-            "files duplicate": statuses["duplicate"],
-            "files refused": statuses["refused"],
-            "files quarantined": statuses["quarantined"],
-            "files undone": 0,
-            "lines processed": read,
-            "lines loaded": loaded,
-            "lines rejected": read - loaded,
-            "lines rejected, share": (read - loaded) / read,
-            "visitors new": sum(day.new for day in days),
-            "visitors updated": sum(day.updated for day in days),
-            "nights": sum(day.nights for day in days),
-            "nights failed": sum(day.failed for day in days),
-            "nights without files": sum(day.nights > day.failed and not day.statuses for day in days),
-            "days without a night": self.silent(year, number) + sum(not day.nights for day in days),
-            "night's duration, median seconds": seconds[half] if len(seconds) % 2 else sum(seconds[half - 1 : half + 1]) / 2,
-            "night's duration, longest seconds": seconds[-1],
-            "gaps in the consecutive numbers": sum(len(day.gaps) for day in days),
-            "backups": len(zips),
-            "backups, bytes": sum((self.night.backups / name).stat().st_size for name in zips),
-            "backups missing": 0,
-            "mails sent in the month": sums["sent"],
-            "mails bounced for good": sums["hard"],
-            "mails opened": sums["opened"],
-            "mails clicked": sums["clicked"],
-            "mails that unsubscribed": sums["left"],
-            "bounced, share of the sent": sums["hard"] / sums["sent"],
-            "opened, share of the delivered": sums["opened"] / delivered,
-            "clicked, share of the delivered": sums["clicked"] / delivered,
-            "clicked, share of the opened": sums["clicked"] / sums["opened"],
-            "unsubscribed, share of the delivered": sums["left"] / delivered,
+            "mails sent": sent,
+            "delivered, of the sent": delivered,
+            "opened, of the delivered": opened,
+            "clicked, of the delivered": clicked,
+            "lines rejected, of the read": loading["lines rejected, of the read"],
+            "nights that failed": sum(day.failed for day in self.month(year, number)),
         }
 
-    @staticmethod
-    def silent(year: int, number: int) -> int:
-        """Return how many days of the month come after the forty nights: days without a night as well."""
+    def loading(self, year: int, number: int) -> dict[str, float | None]:
+        """Return what the reports of a month brought, by the names in the monthly report."""
+        came = [came for day in self.month(year, number) for came in day.came]
+        fates = Counter(each.fate for each in came)
+        read, loaded = sum(each.read for each in came), sum(each.loaded for each in came)
+        return {
+            "reports that came": len(came),
+            "reports loaded": fates["loaded"],
+            "reports with the bytes of a loaded one": fates["duplicate"],
+            "reports refused": fates["refused"],
+            "reports quarantined": fates["quarantined"],
+            "reports undone": fates["undone"],
+            "lines read": read,
+            "lines loaded": loaded,
+            "lines rejected": read - loaded,
+            "lines rejected, of the read": (read - loaded) / read if read else None,
+            "visitors new": sum(each.new for each in came),
+            "visitors updated": sum(each.updated for each in came),
+        }
+
+    def silent(self, year: int, number: int) -> list[date]:
+        """Return the days of the month without a night: that of the forty, and all that come after them."""
         end = FIRST + timedelta(days=NIGHTS)
-        return sum((day.year, day.month) == (year, number) for day in (end + timedelta(days=n) for n in range(31)))
+        days = [told.day for told in self.days if not told.nights] + [end + timedelta(days=n) for n in range(31)]
+        return [day for day in days if (day.year, day.month) == (year, number)]
 
     def zipped(self) -> int:
         """Return how many reports all zips hold together."""

@@ -14,9 +14,12 @@ group by email
 order by email
 """
 CAMPAIGN = """
-select fecha_envio::date, file_id, count(*)::integer, (count(*) filter (where badmail = 'HARD'))::integer,
-       count(fecha_open)::integer, count(fecha_click)::integer, (count(*) filter (where baja = 'SI'))::integer
-from statistics
+select fecha_envio::date, file_id, count(*)::integer, sum(1 - delivered)::integer,
+       sum(case when fecha_open is null then 0 else delivered end)::integer,
+       sum(case when fecha_click is null then 0 else delivered end)::integer,
+       sum(case baja when 'SI' then delivered else 0 end)::integer,
+       sum(case when fecha_open is null or fecha_click is null then 0 else delivered end)::integer
+from (select *, case badmail when 'HARD' then 0 else 1 end as delivered from statistics) line
 group by 1, 2
 order by 1, 2
 """

@@ -163,7 +163,7 @@ select n / 1000, n % 1000, '{email-invalid}', 'email-invalid: email: not a valid
 from generate_series(1000, 200999) n;
 insert into load_reject select file_id, 'email-invalid', count(*) from errors group by 1;
 insert into load_campaign
-select fecha_envio::date, file_id, count(*), 0, 0, 0, 0 from statistics group by 1, 2;
+select fecha_envio::date, file_id, count(*), 0, 0, 0, 0, 0 from statistics group by 1, 2;
 insert into visitor
 select email, min(fecha_envio), max(fecha_envio), count(*), 0, 0 from statistics group by email order by min(file_id), email;
 insert into visitor_basis values (true, '2013-02-15', 'envio');

@@ -1,106 +1,105 @@
-"""The charts of the monthly report: SVG for the page, with text as text."""
+"""The charts of the monthly report: SVG for the page, with text as text, in the colours of the page."""
 
 import io
 import re
 from collections.abc import Callable, Sequence
-from datetime import date
 from typing import Any
 
 import matplotlib as mpl
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from commands.monthly.month import Day, Monthly
+from commands.monthly.facts import Mails, Monthly, Night
+from commands.monthly.forms import month_name, said
 
 SIZE = (5.2, 2.7)  # inches; text is 13 pixels high where the page does not scale the chart
-MARGINS = {"right": 0.97, "bottom": 0.19, "top": 0.88}  # fixed: matplotlib's layout takes as long as the drawing
-LOADED, REJECTED, NEUTRAL, FAILED = "#3b6ea5", "#e07a5f", "#6b8f71", "#b3261e"
+MARGINS = {"left": 0.16, "right": 0.98, "bottom": 0.14, "top": 0.87}  # fixed: matplotlib's layout takes as long as the drawing
+TICKS = 7  # days or months with a name below them
+INK, ALL, SOME, FEW, BAD = "#010101", "#010102", "#010103", "#010104", "#010105"  # stand for the page's colours
+PAGE = {INK: "currentColor", ALL: "var(--all)", SOME: "var(--some)", FEW: "var(--few)", BAD: "var(--bad)"}
 STYLE: dict[Any, Any] = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10}
+STYLE |= dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
+UNITS = ((3600, "hours"), (60, "minutes"), (1, "seconds"))
+BARS = (("delivered", ALL, 0.9), ("opened", SOME, 0.6), ("clicked", FEW, 0.3))  # count, colour, width
 
-FEW = 4  # with fewer codes, the bars do not get thicker
+DAYS = "Mails by day of sending, on {days} days. Most were delivered on {day}: {delivered}, of which {opened} were opened."
+MONTHS = "Mails by month. Most were delivered in {day}: {delivered}, of which {opened} were opened."
+NIGHTS = "How long each of {nights} nights took. The longest, on {day}, took {took}."
 
 Draw = Callable[[Axes], None]
 
 
-def lines_per_day(month: Monthly) -> Markup:
-    """Return the chart of the lines of each day: loaded, and rejected on top."""
+def mailings(now: Monthly) -> list[Markup]:
+    """Return the charts of the mails: by day of sending, and over the last twelve months."""
+    months = [mails for mails, _ in now.months]
+    names = [f"{mails.day:%b}" for mails in months]
+    days = [said(mails.day) for mails in now.campaigns]
+    charts = [mails_chart(now.campaigns, days, DAYS, said)] if days else []
+    return [*charts, mails_chart(months, names, MONTHS, month_name)] if any(mails.sent for mails in months) else []
+
+
+def mails_chart(bars: Sequence[Mails], names: Sequence[str], sentence: str, name: Callable[[Any], str]) -> Markup:
+    """Return a chart of mails: what was opened stands inside what was delivered."""
+    most = max(bars, key=lambda mails: mails.delivered)
+    days, delivered, opened = len(bars), said(most.delivered), said(most.opened)
 
     def draw(axes: Axes) -> None:
-        loaded, rejected = ([getattr(day, count) for day in month.days] for count in ("rows_loaded", "rows_rejected"))
-        axes.bar(day_numbers(month.days), loaded, color=LOADED, label="loaded")
-        axes.bar(day_numbers(month.days), rejected, bottom=loaded, color=REJECTED, label="rejected")
-        axes.set_ylabel("lines")
-        set_axes(axes, month)
-        add_legend(axes)
+        for count, colour, width in BARS:
+            axes.bar(range(len(bars)), [getattr(mails, count) for mails in bars], width, color=colour, label=count)
+        set_axes(axes, names)
 
-    return draw_svg(draw, f"Lines per day in {month.month}")
+    return draw_svg(draw, sentence.format(days=days, day=name(most.day), delivered=delivered, opened=opened))
 
 
-def rejects_by_code(month: Monthly) -> Markup:
-    """Return the chart of the rejected lines of each code."""
-
-    def draw(axes: Axes) -> None:
-        bars = axes.barh(list(month.rejects), list(month.rejects.values()), height=0.6, color=REJECTED)
-        axes.bar_label(bars, fmt="{:,.0f}", padding=3)
-        axes.margins(x=0.15)
-        axes.set_ylim(max(len(month.rejects), FEW) - 0.5, -0.5)
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.set_xlabel("lines")
-
-    return draw_svg(draw, f"Rejected lines by code in {month.month}", left=0.29)
-
-
-def duration_per_day(month: Monthly) -> Markup:
-    """Return the chart of the nights' duration on each day; a day with a failed night has another colour."""
+def nights(now: Monthly) -> list[Markup]:
+    """Return the chart of how long each night took; a day without a night has its place."""
+    ran = [night for night in now.nights if night.is_night]
+    if not ran:
+        return []
+    slots: list[tuple[str, Night | None]] = [(str(night.began), night) for night in ran]
+    slots = sorted([*slots, *((str(day), None) for day in now.silent)], key=lambda slot: slot[0])
+    longest = max(ran, key=lambda night: night.seconds or 0)
+    unit, name = next(each for each in UNITS if (longest.seconds or 0) >= 2 * each[0] or each[0] == 1)
 
     def draw(axes: Axes) -> None:
-        for label, colour, days in (
-            ("good", NEUTRAL, [day for day in month.days if not day.failed]),
-            ("with a failed night", FAILED, [day for day in month.days if day.failed]),
-        ):
-            if days:
-                axes.bar(day_numbers(days), [day.seconds or 0 for day in days], color=colour, label=label)
-        axes.set_ylabel("seconds")
-        set_axes(axes, month)
-        add_legend(axes)
+        for label, colour, is_bad in (("ended well", SOME, False), ("failed", BAD, True)):
+            bars = [(x, (night.seconds or 0) / unit) for x, (_, night) in enumerate(slots) if night and night.is_bad == is_bad]
+            if bars:
+                axes.bar(*zip(*bars, strict=True), color=colour, label=label)
+        if crosses := [x for x, (_, night) in enumerate(slots) if not night or night.seconds is None]:
+            axes.plot(crosses, [0] * len(crosses), "x", color=BAD, label="no end, or no night", clip_on=False)
+        axes.set_ylabel(name)
+        set_axes(axes, [f"{int(day[8:10])} {longest.began:%b}" for day, _ in slots])
 
-    return draw_svg(draw, f"Duration of the nights in {month.month}")
-
-
-def day_numbers(days: Sequence[Day]) -> list[int]:
-    """Return the day of the month, 1 to 31, of each day."""
-    return [day.day.day for day in days]
+    took = said(longest.seconds)
+    return [draw_svg(draw, NIGHTS.format(nights=len(ran), day=said(longest.began.date()), took=took))]
 
 
-def set_axes(axes: Axes, month: Monthly) -> None:
-    """Set the axes: every day of the month below, whole numbers on the left."""
-    last = (month.month.end - date.resolution).day
-    axes.set_xlim(0.4, last + 0.6)
-    axes.set_xticks([1, *range(5, last + 1, 5)])
-    axes.set_xlabel("day of the month")
+def set_axes(axes: Axes, names: Sequence[str]) -> None:
+    """Set the axes: some names below, few figures on the left; the legend above."""
+    step = -(-len(names) // TICKS)
+    axes.set_xticks(range(0, len(names), step), names[::step])
+    axes.set_xlim(min(-0.6, len(names) / 2 - 3), max(len(names) - 0.4, len(names) / 2 + 2))  # few bars do not get thicker
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, borderaxespad=0)
 
 
-def add_legend(axes: Axes) -> None:
-    """Add the legend above the bars, if there is anything to explain."""
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0)
-
-
-def draw_svg(draw: Draw, title: str, left: float = 0.19) -> Markup:
-    """Return a chart as an SVG element that scales with the page; screen readers read the title."""
-    with mpl.rc_context({**STYLE, "svg.hashsalt": title}):  # each chart needs its own ids on the page
+def draw_svg(draw: Draw, sentence: str) -> Markup:
+    """Return a chart as an SVG element that scales with the page; screen readers read the sentence."""
+    with mpl.rc_context({**STYLE, "svg.hashsalt": sentence}):  # each chart needs its own ids on the page
         figure = Figure(figsize=SIZE)
-        axes = figure.subplots(gridspec_kw=MARGINS | {"left": left})
+        axes = figure.subplots(gridspec_kw=MARGINS)
         draw(axes)
         axes.spines[["top", "right"]].set_visible(False)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     svg = text.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'<g id="[\w.]+"', "<g", svg)  # the same in every chart
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1))  # noqa: S704 - our own figures only
+    svg = re.sub("|".join(PAGE), lambda found: PAGE[found[0]], svg)
+    return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{escape(sentence)}"', 1))  # noqa: S704 - our own figures only
