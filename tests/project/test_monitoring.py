@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from base.settings import Settings
-from kit.servers import ETL, ROOT, need
+from kit.servers import ETL, need
 from notices import metrics
 from notices.alerts import Alerts
 from notices.digest import Digest, Result
@@ -44,8 +44,6 @@ def names_in(written: str) -> set[str]:
 
 
 def test_the_documents_list_the_metrics(written: str) -> None:
-    (listed,) = re.findall(r"^.*`visitas_exit_status`, .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert set(re.findall(r"`(visitas_\w+)`", listed)) == names_in(written)
     rows = re.findall(r"^\| `(visitas_\w+)(?:\{(\w+)\})?` \|", (ETL / "README.md").read_text(), re.MULTILINE)
     assert {name for name, _ in rows} == names_in(written)
     for name, label in rows:
