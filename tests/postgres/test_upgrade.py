@@ -37,7 +37,8 @@ def upgraded(tmp_path: Path, postgres: Postgres, openssh: OpenSSH) -> Iterator[N
 
 
 def first_night(night: Night) -> None:
-    night.deliver("report_1.txt", report(line(), line("bea@example.com", opened="09/02/2013 10:00"), b"no line\r\n"))
+    bounced = line("dan@example.com", opened="09/02/2013 10:00").replace(b",,,,", b",,HARD,SI,")
+    night.deliver("report_1.txt", report(line(), line("bea@example.com", opened="09/02/2013 10:00"), bounced, b"no line\r\n"))
     night.deliver("report_2.txt", b"no report")
     assert night.run().returncode == 3
 

@@ -85,7 +85,7 @@ def change(now: float | None, before: float | None) -> str:
     if now is None or before is None:
         return ""
     if isinstance(now, Rate):
-        return f"{100 * (now - before):+.1f} points"
+        return f"{round(100 * (now - before), 1) + 0:+.1f} points"  # + 0: no minus before 0.0
     return f"{100 * (now / before - 1):+.1f} %" if before >= FEW else f"{now - before:+,}"
 
 
