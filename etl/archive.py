@@ -10,6 +10,7 @@ from pathlib import Path
 from backup.encryption import ENCRYPTED
 from backup.pruning import prune
 from backup.zips import ZIP_NAME, flaws, make_zip
+from base import trust
 from base.files import sync_folder
 from base.progress import progress
 from base.run import Run
@@ -37,6 +38,7 @@ def main(settings: Settings, run: Run) -> Status:
 def archive(database: Database, work: WorkDir, settings: Settings) -> None:
     """Put the reports that are in no zip yet into one new zip, encrypted if there are BACKUP_RECIPIENTS."""
     folder = settings.backup_dir
+    trust.verify("BACKUP_DIR", folder)
     for leftover in folder.glob(".visitas_*.part"):
         leftover.unlink()
     waiting = enter_in_place(database, folder)

@@ -42,7 +42,7 @@ def main() -> None:
     os.environ["RETRY_SECONDS"] = "0"
     run = Run.current("etl")
     settings = load_sound()
-    with suppress(OSError):
+    with suppress(OSError, StageError):
         logs.to_file(settings, "etl", run.id, logs.Lenient)
     try:
         notify(run, status, settings)
@@ -80,6 +80,8 @@ def notify(run: Run, status: int, settings: Settings) -> None:
         remember(digest, notice, alerts, told, settings)
     except OSError as error:
         log.error("%s: %s; this run is not remembered. Hint: free space or fix the rights.", error.filename, error.strerror)
+    except StageError as error:
+        log.error("this run is not remembered: %s", error)
     if settings.metrics_file:
         from notices import metrics  # noqa: PLC0415 - slow to import
 
@@ -87,6 +89,8 @@ def notify(run: Run, status: int, settings: Settings) -> None:
             metrics.write(digest, alerts, settings, settings.metrics_file)
         except OSError as error:
             log.error("METRICS_FILE %s: %s. Hint: fix the rights there.", settings.metrics_file, error.strerror)
+        except StageError as error:
+            log.error("no metrics: %s", error)
 
 
 def hours_held(run: Run, alerts: Alerts, settings: Settings) -> float:

@@ -11,7 +11,8 @@ from typing import IO
 import pyrage
 from pyrage.x25519 import Identity, Recipient
 
-from base.files import Stamp, Stamper
+from base import trust
+from base.files import Stamp, Stamper, open_plain
 from base.settings import Settings
 from base.trouble import StageError, Status
 
@@ -35,7 +36,7 @@ def open_clear(path: Path, identities: Sequence[Identity]) -> Iterator[IO[bytes]
     What an encrypted file holds is put in a temporary file without a name, which goes with this process. Raise StageError if
     none of the identities opens the file, and BadZipFile or OSError if the file is damaged.
     """
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         if path.suffix != ENCRYPTED:
             yield file
             return
@@ -67,7 +68,7 @@ def read_identities(settings: Settings) -> list[Identity]:
     path = settings.backup_identity_file
     hint = "name a file that age-keygen wrote, and that this user may read."
     try:
-        lines = [line.strip() for line in path.read_text().splitlines()]
+        lines = [line.strip() for line in trust.read("BACKUP_IDENTITY_FILE", path).decode().splitlines()]
         identities = [Identity.from_str(line) for line in lines if line and not line.startswith("#")]
     except OSError as error:
         raise StageError(Status.SETTINGS, f"BACKUP_IDENTITY_FILE: {path}: {error.strerror}.", hint) from error

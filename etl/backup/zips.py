@@ -15,7 +15,7 @@ from typing import IO
 from pyrage.x25519 import Identity
 
 from backup.encryption import ENCRYPTED, encrypt, open_clear
-from base.files import Stamp, stamp_of
+from base.files import Stamp, make_new, open_plain, stamp_of
 from base.progress import advance, progress_reader
 from base.trouble import StageError, Status
 from base.workdir import Report
@@ -35,7 +35,7 @@ def make_zip(part: Path, reports: dict[Entry, Report], recipients: str | None) -
     With recipients the file is that zip encrypted: no key here opens it, so the encrypted file is compared with what was
     written. The clear zip then is a file without a name: a kill leaves nothing of it. Raise StageError if anything differs.
     """
-    with part.open("x+b") as file:
+    with make_new(part) as file:
         if recipients is None:
             fill(file, part, reports)
             return stamp_of(file)
@@ -85,7 +85,7 @@ def flaws(path: Path, stamp: Stamp | None, entries: list[Entry], identities: Seq
     """
     is_clear = path.suffix != ENCRYPTED
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             read_from_disk(file)
             is_same = stamp_of(file) == stamp if stamp else is_clear
         found: list[str] = []

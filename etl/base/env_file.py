@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from dotenv.parser import Binding, parse_stream
 
+from base import trust
+from base.trouble import StageError
+
 NEWLINE = re.compile(r"\r\n|\n|\r")
 
 
@@ -28,11 +31,14 @@ def read_env_file(root: Path) -> EnvFile:
     """Return what the settings file says.
 
     There may be no ``.env``, but a file that ENV_FILE names must be there. Values are taken as they are written: ``$HOME`` is no
-    name of another value.
+    name of another value. Nothing is taken from a file that another user could have changed.
     """
     path = path_of_env_file(root)
     try:
-        text = path.read_bytes().decode()
+        text = trust.read("settings file", path).decode()
+    except StageError as error:
+        _, fact, hint = error.args
+        return EnvFile({}, [f"{fact.removesuffix('.')} ({hint.removesuffix('.')})"])
     except FileNotFoundError:
         return EnvFile({}, [f"ENV_FILE names {path}, which is not there"] if os.environ.get("ENV_FILE") else [])
     except UnicodeDecodeError as error:

@@ -1,12 +1,17 @@
-"""Files that appear only when they are whole; what a file's bytes are, and the order of file names."""
+"""Files and folders that are made: whole, private, or for a while; what a file's bytes are, and the order of file names."""
 
+import fcntl
 import hashlib
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
+
+TEMPORARY = "visitas-scratch-"  # how the names of temporary folders begin
 
 
 @contextmanager
@@ -16,8 +21,9 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     Until then its name is ``.<name>.part``. An exception deletes it.
     """
     part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)  # of a killed process
     try:
-        with part.open("wb") as file:
+        with make_new(part) as file:
             yield file
         part.rename(path)
     except BaseException as error:
@@ -25,6 +31,39 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError) and error.filename is None:  # a failed write names no file
             error.filename = str(path)
         raise
+
+
+def make_new(path: Path) -> IO[bytes]:
+    """Make a file for this user alone, and open it; raise FileExistsError if anything stands there, even a dangling link."""
+    return open(path, "x+b", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def open_plain(path: Path) -> IO[bytes]:
+    """Open a file to read it. What somebody put there as a pipe is not waited for: it reads as empty, or not at all."""
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Give a temporary folder for the time of the block. Those of killed processes are removed, too: nobody holds their locks."""
+    for left in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
+        with suppress(OSError):
+            if left.lstat().st_uid == os.geteuid():
+                with locked(left):
+                    shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as name, locked(Path(name)):
+        yield Path(name)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder during the block; raise OSError if another process holds it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

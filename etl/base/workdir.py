@@ -2,7 +2,6 @@
 
 import json
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -12,7 +11,7 @@ from typing import NamedTuple
 
 from base.files import natural_order, whole_file
 from base.settings import Settings
-from base.trouble import StageError, Status
+from base.trust import make_folder
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -80,7 +79,8 @@ class Report:
         if said == Said.truth(size, mtime):
             path.unlink(missing_ok=True)
         else:
-            path.write_text(json.dumps(said))
+            with whole_file(path) as file:
+                file.write(json.dumps(said).encode())
 
     def said(self) -> str | None:
         """Return what the server said of it as JSON, or None if that was the truth."""
@@ -137,11 +137,7 @@ class WorkDir:
         """Make the folder with mode 0700; raise StageError if it exists but is not this user's own."""
         self.root = settings.work_dir
         self._pattern = settings.report_pattern
-        self.root.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self.root.mkdir(mode=0o700)
-        except FileExistsError:
-            refuse_foreign(self.root)
+        make_folder("WORK_DIR", self.root)
         self.root.chmod(0o700)
         (self.root / "staged").mkdir(exist_ok=True)
 
@@ -174,20 +170,6 @@ def report_names(folder: Path, pattern: str) -> Iterator[str]:
         for entry in entries:
             if fnmatchcase(entry.name, pattern) and entry.name[0] != "." and entry.is_file(follow_symlinks=False):
                 yield entry.name
-
-
-def refuse_foreign(folder: Path) -> None:
-    """Raise StageError if the folder is a link, no folder, or another user's: others could have forged its content."""
-    info = folder.lstat()
-    if stat.S_ISLNK(info.st_mode):
-        reason = "is a link"
-    elif not stat.S_ISDIR(info.st_mode):
-        reason = "is not a folder"
-    elif info.st_uid != os.geteuid():
-        reason = f"belongs to another user (id {info.st_uid})"
-    else:
-        return
-    raise StageError(Status.DISK, f"the work directory {folder} {reason}.", "remove it, or set WORK_DIR to another folder.")
 
 
 @cache

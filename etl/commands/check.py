@@ -1,14 +1,11 @@
 """Verify the installation. One line for each thing that the night needs, with a hint for each problem."""
 
 import os
-import shutil
-import tempfile
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from http.client import HTTPConnection, HTTPSConnection
-from pathlib import Path
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -19,8 +16,8 @@ from base import settings as every_setting
 from base.counting import count_of
 from base.settings import Settings
 from base.trouble import StageError, Status
-from base.workdir import refuse_foreign
 from commands.checklist import Look, in_tryout, inspect
+from commands.places import backup_folder, log_folder, metrics, secrets, work_folder
 from commands.rehearsal import rehearse
 from commands.units import clock, starter
 from notices import channels
@@ -32,39 +29,7 @@ from sftp.client import Client
 from sftp.packets import Refusal
 from sftp.server import Listed, Server, name_some, refused
 
-ROOM = 1 << 30  # bytes that a folder's disk should have free
 SEE_SETTINGS = "not looked at: see settings"
-
-
-def folder(path: Path) -> str:
-    """Verify that a folder can be written to, or can be made, and has room; makes nothing."""
-    try:
-        there = next(folder for folder in (path, *path.parents) if folder.exists())
-        with tempfile.TemporaryFile(dir=there) as file:
-            file.write(b"x")
-        free = shutil.disk_usage(there).free
-    except OSError as error:
-        raise StageError(Status.DISK, f"{path}: {error.strerror}.", "give this user the right to write there.") from error
-    if free < ROOM:
-        raise StageError(Status.DISK, f"{path}: {free / 1e9:.1f} GB free.", "a night needs about three times its reports.")
-    return f"{path}{'' if there == path else ', made by the first night'}, {free / 1e9:,.0f} GB free"
-
-
-def work_folder(settings: Settings) -> str:
-    """Verify WORK_DIR."""
-    if os.path.lexists(settings.work_dir):
-        refuse_foreign(settings.work_dir)
-    return folder(settings.work_dir)
-
-
-def backup_folder(settings: Settings) -> str:
-    """Verify BACKUP_DIR."""
-    return folder(settings.backup_dir)
-
-
-def log_folder(settings: Settings) -> str:
-    """Verify LOG_DIR."""
-    return folder(settings.log_dir)
 
 
 def sftp(settings: Settings) -> str:
@@ -193,13 +158,9 @@ def way_to(parts: SplitResult) -> HTTPConnection:
     return way
 
 
-def metrics(settings: Settings) -> str:
-    """Verify that the metrics can be written."""
-    return folder(settings.metrics_file.parent) if settings.metrics_file else "not set"
-
-
 CHECKS: dict[str, Callable[[Settings], str]] = {  # each gives what is good in a few words, or raises StageError
     "clock": clock,
+    "secrets": secrets,
     "work folder": work_folder,
     "backup folder": backup_folder,
     "log folder": log_folder,

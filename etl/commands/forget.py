@@ -88,7 +88,7 @@ def find_places(cursor: cursor, email: str, settings: Settings) -> set[Place]:
 def find_left(email: str, folder: Path) -> list[Path]:
     """Return the files of LOG_DIR that hold the address, of those that commands write."""
     paths = [path for path in sorted(folder.iterdir()) if any(fnmatchcase(path.name, form) for form in LEFT)]
-    return [path for path in paths if any(mentions(text, email) for text in texts(path))]
+    return [path for path in paths if path.is_file() and any(mentions(text, email) for text in texts(path))]
 
 
 def texts(path: Path) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """A rehearsal of the load, for make check: two lines go the way of every line, in a transaction that is rolled back."""
 
-import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from psycopg2.errors import LockNotAvailable
 from psycopg2.extensions import cursor
 
 from base.fate import Fate
+from base.files import temporary_folder
 from base.run import Run
 from base.settings import DatabaseSettings, Settings
 from base.trouble import StageError, Status
@@ -54,8 +54,8 @@ def rehearse_night(cursor: cursor, settings: Settings) -> None:
     basis = {"as_of": as_of, "visit_event": visit_event}
     cursor.execute(query("load/basis_set"), basis)
     (file_id,) = ids = ledger.reserve_ids(cursor, 1)
-    with tempfile.TemporaryDirectory() as folder:
-        load_made_up(cursor, Path(folder), file_id, run, settings.model_copy(update=basis))
+    with temporary_folder() as folder:
+        load_made_up(cursor, folder, file_id, run, settings.model_copy(update=basis))
     ledger.notice_gaps(cursor, run, [])
     cursor.execute(query("ledger/file_archive_name"), {"ids": ids, "archive_name": "none"})
     cursor.execute(query("ledger/file_archived"), {"ids": ids})

@@ -14,6 +14,7 @@ from base.files import whole_file
 from base.masking import clean
 from base.settings import Settings
 from base.trouble import StageError, Status
+from base.trust import make_folder
 from commands.console import add_row, console, show, shown, table
 from commands.monthly import sentences
 from commands.monthly.facts import Monthly
@@ -37,7 +38,7 @@ def main(arguments: Namespace) -> None:
     now = database.run(gather, month, settings)
     database.close()
     sheets = [headlines(now), *(sheet for part in parts_of(now) for sheet in part.sheets)]
-    settings.log_dir.mkdir(parents=True, exist_ok=True)
+    make_folder("LOG_DIR", settings.log_dir)
     page = settings.log_dir / f"report-{month}.html"
     paths = [write(page, render(now, settings, charts_of(now)))]
     if arguments.csv:

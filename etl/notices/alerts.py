@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 
+from base import trust
 from base.files import whole_file
+from base.trouble import StageError
 
 NAME = "alerts.json"
 
@@ -28,15 +30,17 @@ class Alerts:
 
     @classmethod
     def read(cls, folder: Path) -> "Alerts":
-        """Return the state; a new state if the file is missing or cannot be read."""
+        """Return the state; a new state if the file is missing, cannot be read, or could be another user's."""
         try:
-            return cls(**json.loads((folder / NAME).read_text()))
-        except (OSError, ValueError, TypeError):
+            trust.verify("LOG_DIR", folder)
+            with open(folder / NAME, opener=trust.open_mine) as file:
+                return cls(**json.load(file))
+        except (StageError, OSError, ValueError, TypeError):
             return cls()
 
     def write(self, folder: Path) -> None:
         """Write the state to the folder in one step."""
-        folder.mkdir(parents=True, exist_ok=True)
+        trust.make_folder("LOG_DIR", folder)
         with whole_file(folder / NAME) as file:
             file.write(json.dumps(asdict(self), indent=1).encode())
 

@@ -20,8 +20,10 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
+from base import trust
 from base.masking import clean
 from base.settings import Settings
+from base.trouble import StageError
 
 TIMEOUT = 10  # seconds that a server may be silent
 TRIES = 3
@@ -138,7 +140,11 @@ def deliver(message: EmailMessage, settings: Settings) -> None:
 def smtp(settings: Settings) -> smtplib.SMTP:
     """Return a connection to the mail server, encrypted and logged in as the settings say; Unreached if SMTP_CA_FILE is none."""
     try:
+        if settings.smtp_ca_file:
+            trust.verify("SMTP_CA_FILE", settings.smtp_ca_file)
         context = ssl.create_default_context(cafile=settings.smtp_ca_file)  # None: the system's certificates
+    except StageError as error:
+        raise Unreached(error.args[1]) from error
     except OSError as error:
         raise Unreached(f"SMTP_CA_FILE {settings.smtp_ca_file}: {error.strerror or error}") from error
     host = settings.smtp_host or ""

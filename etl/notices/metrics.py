@@ -6,8 +6,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from base import trust
+from base.files import whole_file
 from base.settings import Settings
 from notices.alerts import Alerts
 from notices.digest import Digest
@@ -33,12 +35,15 @@ def write(digest: Digest, alerts: Alerts, settings: Settings, path: Path) -> Non
     unreached = dict.fromkeys(alerts.unreached, 1.0)
     gauge("channel_unreached", "1 for each channel that did not take the message of the last run.", unreached, "channel")
     gauge("disk_free_bytes", "Room on the disk of each folder when the last run ended.", free_bytes(settings), "folder")
+    trust.verify("folder of METRICS_FILE", path.parent)
     before = os.umask(0o022)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_to_textfile(str(path), registry)
     finally:
         os.umask(before)
+    with whole_file(path) as file:
+        os.fchmod(file.fileno(), 0o644)
+        file.write(generate_latest(registry))
 
 
 def free_bytes(settings: Settings) -> dict[str, float]:

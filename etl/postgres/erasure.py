@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from base.files import make_new
 from base.workdir import Report
 from postgres.insertion import Staged
 
@@ -48,7 +49,7 @@ def copy(source: Path, target: Path, number: Callable[[bytes], int], erased: set
     if not source.exists():
         return 0
     count = 0
-    with source.open("rb") as rows, target.open("wb") as rest:
+    with source.open("rb") as rows, make_new(target) as rest:
         for row in rows:
             if number(row) in erased:
                 count += 1

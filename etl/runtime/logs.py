@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from datetime import datetime, tzinfo
+from io import TextIOWrapper
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
 from textwrap import indent
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 from base.masking import clean, clean_lines
 from base.settings import Settings
+from base.trust import make_folder, open_mine
 from notices.journal import MESSAGE_LIMIT, JsonFormatter, write_to_journal
 
 
@@ -39,7 +41,7 @@ def to_stderr(script: str) -> None:
 
 def to_file(settings: Settings, script: str, run_id: str, kind: "type[LogFile] | None" = None) -> None:
     """Log everything to LOG_DIR/<script>.log, a new file every midnight; ``kind`` is LogFile unless it is named."""
-    settings.log_dir.mkdir(parents=True, exist_ok=True)
+    make_folder("LOG_DIR", settings.log_dir)
     handler = (kind or LogFile)(
         settings.log_dir / f"{script}.log", "midnight", backupCount=settings.log_keep_days, encoding="utf-8"
     )
@@ -99,7 +101,7 @@ class LogFile(TimedRotatingFileHandler):
 
     def doRollover(self) -> None:  # noqa: N802 - logging's name
         """Rotate the file, unless another run has rotated it already. No rotated file is overwritten."""
-        with Path(self.baseFilename).with_name(".rotate").open("a") as lock:
+        with self._open_beside(".rotate") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if self.stream and os.fstat(self.stream.fileno()).st_ino == inode(self.baseFilename):
                 super().doRollover()
@@ -111,7 +113,15 @@ class LogFile(TimedRotatingFileHandler):
     def rotation_filename(self, default_name: str) -> str:
         """Return the name for the rotated file: the day, and a number if the day's name is taken."""
         names = itertools.chain([default_name], (f"{default_name}.{number}" for number in itertools.count(1)))
-        return next(name for name in names if not Path(name).exists())
+        return next(name for name in names if not os.path.lexists(name))
+
+    def _open(self) -> TextIOWrapper:
+        """Open the file; logging calls this."""
+        return self._open_beside(Path(self.baseFilename).name)
+
+    def _open_beside(self, name: str) -> TextIOWrapper:
+        """Open a file in the folder of the log, to write at its end."""
+        return open(Path(self.baseFilename).with_name(name), "a", encoding=self.encoding, opener=open_mine)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Raise the error with the file's name. From then on, warnings and errors go to stderr only."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import paramiko
 
+from base import trust
 from base.masking import clean
 from base.trouble import StageError, Status
 from sftp.packets import Cursor, NotSFTP
@@ -39,7 +40,9 @@ def read(path: Path, host: str, port: int) -> Pinned:
     pinned = Pinned()
     names = [host.lower()] if port == 22 else [f"[{host.lower()}]:{port}", host.lower()]
     try:
-        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        lines = trust.read("SFTP_KNOWN_HOSTS", path).decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        lines = []
     except OSError as error:
         raise StageError(
             Status.SETTINGS, f"SFTP_KNOWN_HOSTS {path} cannot be read: {error.strerror}.", "it must be a file that is yours."

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType, IncompatiblePeer
 
+from base import trust
 from base.masking import clean
 from base.settings import Settings
 from base.trouble import StageError, Status
@@ -140,7 +141,7 @@ class Login:
 def read_key(path: Path) -> paramiko.PKey:
     """Return the private key in a file of any usual form, or raise StageError if it cannot be used."""
     try:
-        data = path.read_bytes()
+        data = trust.read("SFTP_KEY_FILE", path)
         try:
             loaded = serialization.load_ssh_private_key(data, None)
         except ValueError:  # not OpenSSH's own form

@@ -150,7 +150,7 @@ def test_database_that_is_not_there(loaded_night: Night, postgres: Postgres) -> 
 def test_work_directory_is_a_link(loaded_night: Night, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     loaded_night.work.symlink_to(tmp_path / "elsewhere")
-    ends(loaded_night, 13, f"the work directory {loaded_night.work} is a link")
+    ends(loaded_night, 13, f"WORK_DIR {loaded_night.work} is a link")
     assert list((tmp_path / "elsewhere").iterdir()) == []
     loaded_night.work.unlink()
     nothing_lost(loaded_night)

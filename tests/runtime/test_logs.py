@@ -4,6 +4,9 @@ import logging
 import time
 from pathlib import Path
 
+import pytest
+
+from base.trouble import StageError
 from runtime.logs import LogFile
 
 
@@ -28,6 +31,27 @@ def test_rotation_loses_nothing_when_two_runs_overlap(tmp_path: Path) -> None:
     )
     assert len(list(tmp_path.glob("load.log.*"))) == 3
     assert (tmp_path / "load.log").read_text().splitlines() == ["after 2 0", "after 2 1"]
+
+
+def test_nothing_planted_is_rotated_into(tmp_path: Path) -> None:
+    """A link in the place of a rotated file stays as it is; one in the place of the lock is refused."""
+    (victim := tmp_path / "victim").write_text("old")
+    handler = LogFile(tmp_path / "load.log", "midnight", backupCount=30, encoding="utf-8")
+    for number, target in enumerate((victim, tmp_path / "nowhere"), 1):
+        handler.rolloverAt = int(time.time()) - 1
+        day = time.strftime(handler.suffix, time.localtime(handler.rolloverAt - handler.interval))
+        (planted := tmp_path / f"load.log.{day}").unlink(missing_ok=True)
+        planted.symlink_to(target)
+        handler.handle(record("new"))
+        assert planted.is_symlink()
+        assert (tmp_path / f"load.log.{day}.{number}").exists()
+    (lock := tmp_path / ".rotate").unlink()
+    lock.symlink_to(tmp_path / "nowhere")
+    handler.rolloverAt = int(time.time()) - 1
+    with pytest.raises(StageError, match=r"\.rotate is a link"):
+        handler.handle(record("new"))
+    assert victim.read_text() == "old"
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_old_files_go(tmp_path: Path) -> None:
