@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import chain
-from pathlib import Path
+from secrets import token_hex
+from signal import SIGINT
 from typing import Any
 
 from psycopg2.errors import InsufficientPrivilege
@@ -19,6 +20,7 @@ from tqdm import tqdm
 from backup.encryption import read_identities
 from backup.zips import flaws, open_zip
 from base.counting import count_of
+from base.files import temporary_folder
 from base.run import Run
 from base.settings import Settings
 from base.trouble import StageError, Status
@@ -30,12 +32,13 @@ from postgres.database import Database
 from postgres.ledger import Entry
 from postgres.migrations import migrate
 from postgres.statements import one, query, rows
-from runtime.script import run_command
+from runtime.script import run_command, take_back_on
 from transform import stage_report
 
 
 def main(live: Settings) -> Status:
     """Restore into a scratch database, compare, and drop that database; return DISK if the two databases differ."""
+    take_back_on(SIGINT)
     identities = read_identities(live)
     database = Database(live)
     entries = database.run(ledger.archived_entries)
@@ -49,11 +52,11 @@ def main(live: Settings) -> Status:
     ):
         database.close()
         raise StageError(Status.DISK, f"a backup has a flaw: {flaw}.", "make verify-backups lists every flaw.")
-    with scratch_database(database, live) as address, tempfile.TemporaryDirectory() as folder:
+    with scratch_database(database, live) as address, temporary_folder() as folder:
         scratch = live.model_copy(
             update={
                 "database_url": address,
-                "work_dir": Path(folder) / "work",
+                "work_dir": folder / "work",
                 "as_of": as_of,
                 "visit_event": visit_event,
                 "max_error_rate": 1.0,
@@ -71,8 +74,28 @@ def main(live: Settings) -> Status:
 
 @contextmanager
 def scratch_database(database: Database, live: Settings) -> Iterator[SecretStr]:
-    """Give the address of a new database, dropped at the end; its tables come into a schema that is open to nobody else."""
-    name = f"visitas_drill_{os.getpid()}"
+    """Give the address of a new database, dropped at the end; its tables come into a schema that is open to nobody else.
+
+    Those of killed drills are dropped first: the lock that a drill holds in the live database goes with the drill.
+    """
+    for (left,) in database.run(rows, "commands/drill_left"):
+        database.command(f"drop database {left} with (force)")
+        say(f"A killed drill had left the database {left}: it is dropped.")
+    name = f"visitas_drill_{token_hex(4)}"
+    database.run(one, "commands/drill_lock", {"name": name})
+    try:
+        create(database, name)
+        database.command(f"alter database {name} set search_path = visitas")
+        address = SecretStr(make_dsn(live.database_url.get_secret_value(), dbname=name))
+        with closing(Database(live.model_copy(update={"database_url": address}))) as scratch, scratch.transaction() as cursor:
+            cursor.execute("create schema visitas")
+        yield address
+    finally:
+        database.command(f"drop database if exists {name} with (force)")
+
+
+def create(database: Database, name: str) -> None:
+    """Create a database; raise StageError if the role may not."""
     try:
         database.command(f"create database {name}")
     except StageError as error:
@@ -80,14 +103,6 @@ def scratch_database(database: Database, live: Settings) -> Iterator[SecretStr]:
             raise
         hint = "let the administrator run: alter role ... createdb; or name such a role: DATABASE_URL=... make restore-drill"
         raise StageError(Status.POSTGRES, "this role may not create the scratch database of the drill.", hint) from error
-    try:
-        database.command(f"alter database {name} set search_path = visitas")
-        address = SecretStr(make_dsn(live.database_url.get_secret_value(), dbname=name))
-        with closing(Database(live.model_copy(update={"database_url": address}))) as scratch, scratch.transaction() as cursor:
-            cursor.execute("create schema visitas")
-        yield address
-    finally:
-        database.command(f"drop database {name} with (force)")
 
 
 def restore(zips: dict[str, list[Entry]], scratch: Settings, live: Database, identities: Sequence[Identity]) -> dict[str, Any]:

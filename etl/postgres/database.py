@@ -74,8 +74,10 @@ class Database:
         """Run a statement that Postgres does not allow in a transaction."""
         with self._connected() as link, link.cursor() as cursor:
             link.autocommit = True
-            cursor.execute(statement)
-            link.autocommit = False
+            try:
+                cursor.execute(statement)
+            finally:
+                link.autocommit = False
 
     @contextmanager
     def _connected(self) -> Iterator[connection]:

@@ -22,6 +22,7 @@ from base.masking import clean, clean_lines
 from base.settings import Settings
 from base.trust import make_folder, open_mine
 from notices.journal import MESSAGE_LIMIT, JsonFormatter, write_to_journal
+from runtime.terminal import send_to_nobody
 
 
 def to_stderr(script: str) -> None:
@@ -84,8 +85,11 @@ class Terminal(logging.StreamHandler[TextIO]):
     """A handler that prints above the progress bar, if there is a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the record."""
-        tqdm.write(self.format(record), file=self.stream)
+        """Print the record, if somebody is still there to read it."""
+        try:
+            tqdm.write(self.format(record), file=self.stream)
+        except OSError as error:
+            send_to_nobody(self.stream, error)
 
 
 def inode(path: str) -> int | None:

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -20,8 +21,6 @@ from base.settings import Kind, Settings
 from base.trouble import StageError, Status
 from runtime import logs, terminal
 from runtime.lock import Hold, hold_locks
-
-INTERRUPTED = 130  # a shell's status for a command that Ctrl-C ended
 
 Main = Callable[[Settings, Run], int | None]
 
@@ -96,6 +95,7 @@ def run_plain_command(name: str, main: Callable[[], int | None]) -> NoReturn:
 def run_change(name: str, main: Main) -> NoReturn:
     """Run a command that changes data: inside the locks, as a run in the load log. The command reads its command line itself."""
     set_up_command(name)
+    take_back_on(signal.SIGINT)
     end_process(survive(lambda: run_in_lock(name, main, settings.load(Settings))))
 
 
@@ -105,6 +105,24 @@ def set_up_command(name: str) -> None:
     logs.to_stderr(name)
     os.environ["RETRY_SECONDS"] = "0"
     keep_private()
+    take_back_on(signal.SIGHUP, signal.SIGTERM)  # a closed terminal, and what kill sends
+
+
+def take_back_on(*numbers: signal.Signals) -> None:
+    """Have these signals raise KeyboardInterrupt in the command, so that what is half done is taken back.
+
+    A statement that Postgres is at work on is waited for. So Ctrl-C still ends at once a command that leaves nothing.
+    """
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has a command pass over it
+            signal.signal(number, interrupt)
+
+
+def interrupt(number: int, _: object) -> NoReturn:
+    """Raise KeyboardInterrupt, once: a terminal that closes may say so twice."""
+    for each in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt(number)
 
 
 def end_process(status: int) -> NoReturn:
@@ -132,9 +150,10 @@ def survive(work: Callable[[], int | None]) -> int:
     except OSError as error:  # about a file: sftp/ and postgres/ turn their own errors into a StageError
         log.error("%s: %s. Hint: free space or fix the rights there, then run again.", error.filename or "disk", error.strerror)
         return Status.DISK
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         log.error("interrupted; the next run continues from here.")
-        return INTERRUPTED
+        (number,) = error.args or (signal.SIGINT,)
+        return 128 + int(number)  # as in a shell
     except Exception:
         log.exception("a bug: please report this traceback")
         return Status.BUG

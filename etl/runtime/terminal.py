@@ -1,8 +1,12 @@
 """What people's commands print on: any locale's letters, and a reader who may leave before the end."""
 
+import errno
 import io
 import os
 import sys
+from typing import TextIO
+
+GONE = (errno.EPIPE, errno.EIO)  # a pipe whose reader has left, a terminal that was closed
 
 
 def set_up() -> None:
@@ -30,19 +34,22 @@ class Patient(io.TextIOWrapper):
         """Write the text."""
         try:
             return super().write(text)
-        except BrokenPipeError:
-            self._discard()
+        except OSError as error:
+            send_to_nobody(self, error)
             return len(text)
 
     def flush(self) -> None:
         """Write what is held back."""
         try:
             super().flush()
-        except BrokenPipeError:
-            self._discard()
+        except OSError as error:
+            send_to_nobody(self, error)
 
-    def _discard(self) -> None:
-        """Send everything from here on to nobody."""
-        nobody = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nobody, self.fileno())
-        os.close(nobody)
+
+def send_to_nobody(stream: TextIO, error: OSError) -> None:
+    """Send to nobody what the stream holds back and what is written from here on; raise the error if it has a reader."""
+    if error.errno not in GONE:
+        raise error
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nobody, stream.fileno())
+    os.close(nobody)
