@@ -40,6 +40,13 @@ alter role :"owner" in database :"DBNAME" set search_path = :"schema";
 alter role :"night" in database :"DBNAME" set search_path = :"schema";
 alter role :"reader" in database :"DBNAME" set search_path = :"schema";
 
+-- Lines of reports stay out of the server's log. Only a superuser may set that: see "The server's log" in sql/README.md.
+select format('alter role %I in database %I set %s', name, current_database(), setting)
+from unnest(array[:'owner', :'night', :'reader']) as name,
+     unnest(array['log_error_verbosity = terse', 'log_min_error_statement = panic']) as setting
+where (select rolsuper from pg_roles where rolname = current_user)
+\gexec
+
 -- People may read everything, also what a later migration makes.
 grant select on all tables in schema :"schema" to :"reader";
 alter default privileges for role :"owner" in schema :"schema" grant select on tables to :"reader";
