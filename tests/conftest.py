@@ -49,6 +49,7 @@ def bare_environment() -> None:
         if name.startswith(("PG", "ETL_")) or is_misspelt(name) or name in KNOWN:
             del os.environ[name]
     os.environ["ENV_FILE"] = "/dev/null"
+    os.umask(0o022)  # a settings file that a group may write to is refused
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background; what the tests start must hear of Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
