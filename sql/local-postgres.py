@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / ".local" / "postgres"
 
 
-class Closed(type(Path())):  # type: ignore[misc]  # the kind of path that this system has
+class Closed(type(Path())):
     """A folder that stays closed: the library would open it to everybody where root has the server run as another user."""
 
     def chmod(self, mode: int, *, follow_symlinks: bool = True) -> None:

@@ -14,7 +14,7 @@ ROOM = 1 << 30  # bytes that a folder's disk should have free
 
 
 def secrets(settings: Settings) -> str:
-    """Verify that no other user can read the secret files, or could have changed those that only later are opened."""
+    """Verify that no other user can read the secret files, or could have changed them."""
     named = {"SFTP_KEY_FILE": settings.sftp_key_file, "BACKUP_IDENTITY_FILE": settings.backup_identity_file}
     paths = {name: path for name, path in named.items() if path and path.exists()}
     for name, path in paths.items():
