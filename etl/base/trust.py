@@ -82,7 +82,7 @@ def flaw(path: Path, info: os.stat_result | None, rule: Rule) -> tuple[str, str]
     found += [info] if info and not rule.has_any_owner else []
     for owner in [each.st_uid for each in found]:
         if owner not in ({ME} if rule.is_mine else TRUSTED):
-            return f"belongs to another user (id {owner})", f"chown {ME} {shlex.quote(str(path))}"
+            return f"belongs to another user (id {owner})", f"chown {ME} {shlex.quote(str(path))}, or run this as user {owner}"
     if info and rule.status is Status.DISK and not stat.S_ISDIR(info.st_mode):
         return "is not a folder", "remove it"
     if info and (writers := writers_of(info, rule)):
