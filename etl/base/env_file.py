@@ -50,6 +50,13 @@ def read_env_file(root: Path) -> EnvFile:
     return read_bindings(path, parse_stream(StringIO(text)))
 
 
+def put_in_environment(values: dict[str, str]) -> None:
+    """Give the environment what the settings file sets and the environment lacks: libpq and proxies look there."""
+    for name, value in values.items():
+        if value:
+            os.environ.setdefault(name, value)
+
+
 def read_bindings(path: Path, bindings: Iterable[Binding]) -> EnvFile:
     """Return what the lines of the settings file set, and every line that sets nothing or sets a name again."""
     values: dict[str, str] = {}

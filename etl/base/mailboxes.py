@@ -9,6 +9,7 @@ QUOTED = r'"(?:\\.|[^"\\])*"'
 PIECE = re.compile(rf'(?:{QUOTED}|<[^<>]*>|[^,;"])+|[,;"]')  # a mailbox, or what stands between two
 ADDRESS = re.compile(r"(?!')[^\s@<>,;:()\"\[\]\\]+@[^\s@<>,;:()\"\[\]\\]+")
 NAMED = re.compile(rf"(?P<name>{QUOTED}|[^\"<>]*?)\s*<\s*(?P<address>[^<>\s]+)\s*>")
+FORM = 'write ops@example.com, or "Lopez, Ana" <ana@example.com>; a comma between two, MAIL_FROM is one'
 
 
 class Mailboxes(NamedTuple):
@@ -29,6 +30,16 @@ def read_mailboxes(text: str) -> Mailboxes:
         else:
             found.unsound.append(place)
     return found
+
+
+def header_of(text: str, most: int | None) -> str:
+    """Return a list of mailboxes as a mail's header has it; raise ValueError if one cannot be read, or if there are too many."""
+    sound, unsound = read_mailboxes(text)
+    if unsound:
+        raise ValueError(f"address {unsound[0]} cannot be read; {FORM}")
+    if sound[:most] != sound or not sound:
+        raise ValueError(f"it holds {len(sound)} addresses; {FORM}")
+    return ", ".join(sound)
 
 
 def read_mailbox(text: str) -> str | None:

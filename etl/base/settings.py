@@ -5,26 +5,25 @@ import os
 import re
 from datetime import date, datetime
 from pathlib import Path
-from typing import Literal, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Literal, Self, TypeVar
 
-import psycopg2
 from dateutil import tz
-from psycopg2.extensions import parse_dsn
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from base import exposure, libpq
 from base.counting import count_of
-from base.env_file import read_env_file
-from base.mailboxes import read_mailboxes
+from base.env_file import put_in_environment, read_env_file
+from base.mailboxes import header_of, read_mailboxes
 from base.trouble import StageError, Status
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # A variable that begins with one of these, and is no setting, counts as a misspelt setting.
 PREFIXES = ("SFTP_", "SMTP_", "SLACK_", "MAIL_", "HEALTHCHECK_", "METRICS_", "REPORT_", "BACKUP_")
 ZONE = re.compile(r"(?!localtime$)[A-Za-z]+(/[\w+-]+)*")  # no UTC-6: Python reads it as west, Postgres as east
-AS_MAILBOXES = 'write ops@example.com, or "Lopez, Ana" <ana@example.com>; a comma between two, MAIL_FROM is one'
+MAILBOXES = (("mail_from", 1), ("mail_to", None))  # settings, and how many mailboxes each may hold
 LONGEST = 36_500  # days: a hundred years, which Postgres can count back
+SMTPS = 465  # the port of mail that speaks TLS from the first byte
 ALIKE = 0.85  # 0 to 1: a name as similar as this to a setting's name is a misspelt setting
 
 
@@ -33,23 +32,24 @@ class DatabaseSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, validate_default=True)
 
-    database_url: SecretStr = SecretStr("")  # libpq takes the rest from its own PG* variables
+    allow_insecure: bool = False  # first: the validators of others look at it
+    database_url: SecretStr | None = SecretStr("")  # libpq takes the rest from its own PG* variables; None: ask no database
     retry_seconds: float = Field(300, ge=0)
 
     @field_validator("database_url")
     @classmethod
-    def _libpq_address(cls, url: SecretStr) -> SecretStr:
-        try:
-            parts = parse_dsn(url.get_secret_value())
-            # An unescaped @ or / in a password moves part of the password to these, and from there into messages.
-            ports = parts.get("port", "").split(",")
-            names = parts.get("host", "") + parts.get("dbname", "")
-            valid = "@" not in names and all(port.isdecimal() for port in ports if port)
-        except psycopg2.ProgrammingError:  # its message repeats the password
-            valid = False
-        if not valid:
-            raise ValueError("not a PostgreSQL URI or DSN, e.g. postgresql://user@host/db; escape @ and / in a password")
+    def _libpq_address(cls, url: SecretStr | None, about: ValidationInfo) -> SecretStr | None:
+        if url is not None:
+            libpq.verify_form(url.get_secret_value())
+            if not about.data.get("allow_insecure"):
+                exposure.refuse_postgres(url.get_secret_value())
         return url
+
+    def postgres_address(self) -> str:
+        """Return DATABASE_URL, or raise StageError if no database may be asked."""
+        if self.database_url is None:
+            raise StageError(Status.SETTINGS, "no database is asked: its settings are invalid.", "make check says why.")
+        return self.database_url.get_secret_value()
 
 
 class Settings(DatabaseSettings):
@@ -121,30 +121,27 @@ class Settings(DatabaseSettings):
             raise ValueError("not a time zone; use a name such as America/Mexico_City")
         return name
 
+    @field_validator("smtp_starttls")
+    @classmethod
+    def _protected_login(cls, is_asked_for: bool, about: ValidationInfo) -> bool:
+        mail = about.data
+        if not (is_asked_for or mail.get("allow_insecure") or mail.get("smtp_port") == SMTPS) and mail.get("smtp_user"):
+            exposure.refuse_login(mail.get("smtp_host") or "localhost")
+        return is_asked_for
+
     @field_validator("healthcheck_url", "slack_webhook_url")
     @classmethod
-    def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
-        try:
-            parts = urlsplit(url.get_secret_value() if url else "http://localhost")
-            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            valid = False
-        if not valid:
-            raise ValueError("not an http address")
+    def _web_address(cls, url: SecretStr | None, about: ValidationInfo) -> SecretStr | None:
+        if url:
+            exposure.verify_web(url.get_secret_value())
+            if not about.data.get("allow_insecure"):
+                exposure.refuse_web(url.get_secret_value())
         return url
 
     @field_validator("mail_from", "mail_to")
     @classmethod
     def _mailboxes(cls, text: str | None, about: ValidationInfo) -> str | None:
-        """Return the mailboxes as a mail's header has them: MAIL_FROM is one, MAIL_TO may be several."""
-        if text is None:
-            return None
-        sound, invalid = read_mailboxes(text)
-        if invalid:
-            raise ValueError(f"address {invalid[0]} cannot be read; {AS_MAILBOXES}")
-        if not sound or (about.field_name == "mail_from" and len(sound) > 1):
-            raise ValueError(f"it holds {len(sound)} addresses; {AS_MAILBOXES}")
-        return ", ".join(sound)
+        return None if text is None else header_of(text, dict(MAILBOXES)[str(about.field_name)])
 
     @field_validator("backup_recipients")
     @classmethod
@@ -202,13 +199,6 @@ def is_tryout() -> bool:
     return ROOT / os.environ.get("ENV_FILE", ".env") == ROOT / ".local" / "testing.env"
 
 
-def put_in_environment(values: dict[str, str]) -> None:
-    """Give the environment what the settings file sets and the environment lacks: libpq and proxies look there."""
-    for name, value in values.items():
-        if value:
-            os.environ.setdefault(name, value)
-
-
 def read_environment(kind: type[DatabaseSettings]) -> dict[str, str]:
     """Return the fields that the environment sets, as text by field name; an empty variable sets nothing."""
     return {field: value for field in kind.model_fields if (value := os.environ.get(field.upper()))}
@@ -217,7 +207,8 @@ def read_environment(kind: type[DatabaseSettings]) -> dict[str, str]:
 def load_sound() -> Settings:
     """Return the settings, with the default for each invalid value: enough to tell people that settings are invalid."""
     put_in_environment(read_env_file(ROOT).values)
-    values = dict.fromkeys(("sftp_host", "sftp_user"), "") | read_environment(Settings)  # without the two there are no settings
+    values: dict[str, Any] = dict.fromkeys(("sftp_host", "sftp_user", "database_url"), "")  # without the first two: no settings
+    values |= read_environment(Settings)
     while True:
         try:
             return Settings.model_validate(values)
@@ -225,12 +216,15 @@ def load_sound() -> Settings:
             invalid = {str(name) for detail in error.errors() for name in detail["loc"] or ("work_dir", "backup_dir")}
             if not invalid & values.keys():
                 raise
-            sound = {name: ", ".join(read_mailboxes(values[name]).sound[:most]) for name, most in MAILBOXES if name in invalid}
-            values = {name: value for name, value in values.items() if name not in invalid}
-            values |= {name: text for name, text in sound.items() if text}
+            values = {name: value for name, value in values.items() if name not in invalid} | keep_sound(values, invalid)
 
 
-MAILBOXES = (("mail_from", 1), ("mail_to", None))  # settings, and how many mailboxes each may hold
+def keep_sound(values: dict[str, Any], invalid: set[str]) -> dict[str, Any]:
+    """Return what is kept of invalid values: mailboxes that can be read; and no database, where a default would be another."""
+    sound = {name: ", ".join(read_mailboxes(values[name]).sound[:most]) for name, most in MAILBOXES if name in invalid}
+    return {name: text for name, text in sound.items() if text} | dict.fromkeys(invalid & {"database_url"})
+
+
 KNOWN = {name.upper() for name in Settings.model_fields}
 OF_LIBRARIES = re.compile(  # what libpq, Python and OpenSSL look for in the environment: the settings file may set it
     "PG(HOST(ADDR)?|PORT|DATABASE|USER|PASS(WORD|FILE)|SERVICE(FILE)?|OPTIONS|APPNAME|SSL[A-Z]+|REQUIRE(SSL|PEER|AUTH)"

@@ -86,7 +86,7 @@ def scratch_database(database: Database, live: Settings) -> Iterator[SecretStr]:
     try:
         create(database, name)
         database.command(f"alter database {name} set search_path = visitas")
-        address = SecretStr(make_dsn(live.database_url.get_secret_value(), dbname=name))
+        address = SecretStr(make_dsn(live.postgres_address(), dbname=name))
         with closing(Database(live.model_copy(update={"database_url": address}))) as scratch, scratch.transaction() as cursor:
             cursor.execute("create schema visitas")
         yield address

@@ -14,22 +14,22 @@ from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from base import trust
+from base.exposure import goes_in_clear
 from base.masking import clean
-from base.settings import Settings
+from base.settings import SMTPS, Settings
 from base.trouble import StageError
 
 TIMEOUT = 10  # seconds that a server may be silent
 TRIES = 3
 PAUSE = 2  # seconds between two tries, unless the server asks for another pause
 DEADLINE = 45  # seconds for all channels together
-SMTPS = 465  # the port that speaks TLS from the first byte
 SERVER_ERROR = 500
 TOO_MANY = 429
 
@@ -170,6 +170,7 @@ def send_slack(notice: Notice, settings: Settings) -> None:
     from slack_sdk.webhook import WebhookClient  # noqa: PLC0415
 
     assert settings.slack_webhook_url
+    follow_into_no_clear()
     client = WebhookClient(
         settings.slack_webhook_url.get_secret_value(),
         timeout=TIMEOUT,
@@ -179,6 +180,7 @@ def send_slack(notice: Notice, settings: Settings) -> None:
             again.ServerErrorRetryHandler(TRIES - 1),
         ],
     )
+    client.proxy = None  # it would take HTTPS_PROXY for http too, and follow every redirect
     block = {"type": "section", "text": {"type": "mrkdwn", "text": notice.slack}}
     try:
         answer = client.send(text=escape(notice.subject, quote=False), blocks=[block])  # shown where a block cannot be
@@ -186,6 +188,23 @@ def send_slack(notice: Notice, settings: Settings) -> None:
         raise Unreached(f"Slack: {words_of(error)}") from None
     if answer.status_code != 200:
         raise Unreached(f"Slack answers {answer.status_code}")
+
+
+class Redirects(urllib.request.HTTPRedirectHandler):
+    """Redirects are followed, but none from a protected address to one in clear: the new address may hold the secret."""
+
+    def redirect_request(self, *about: Any) -> urllib.request.Request | None:
+        """Return the request to the new address, or raise URLError."""
+        request, answer, *_, address = about
+        if goes_in_clear(address) and not goes_in_clear(request.full_url):
+            answer.close()
+            raise urllib.error.URLError(OSError(0, "the server sends us to an address in clear"))
+        return super().redirect_request(*about)
+
+
+def follow_into_no_clear() -> None:
+    """Have urllib, for us and for Slack's client, follow redirects as Redirects does; the environment's proxies are used."""
+    urllib.request.install_opener(urllib.request.build_opener(Redirects))
 
 
 def ping(url: SecretStr, path: str, run_id: str, body: str = "") -> None:
@@ -202,6 +221,7 @@ def ping(url: SecretStr, path: str, run_id: str, body: str = "") -> None:
 
 def post(url: str, body: bytes) -> None:
     """POST to an address of the settings, which allow http and https only."""
+    follow_into_no_clear()
     with urllib.request.urlopen(urllib.request.Request(url, body), timeout=TIMEOUT):  # noqa: S310
         pass
 

@@ -132,5 +132,5 @@ class Database:
 
 def dsn(settings: DatabaseSettings) -> str:
     """Return DATABASE_URL with our time limits added where it sets none of its own."""
-    given: dict[str, Any] = parse_dsn(settings.database_url.get_secret_value())
+    given: dict[str, Any] = parse_dsn(settings.postgres_address())
     return make_dsn(**(DEFAULTS | given))

@@ -1,12 +1,10 @@
 """What psycopg2's errors mean to people, and which of them may pass. A server may speak any language: its words are not read."""
 
-import ctypes
 import errno
 import os
 import re
 
 import psycopg2
-import psycopg2._psycopg
 from psycopg2 import errorcodes
 from psycopg2.errors import (
     InsufficientPrivilege,
@@ -17,6 +15,7 @@ from psycopg2.errors import (
     UndefinedTable,
 )
 
+from base import libpq
 from base.masking import clean
 from base.trouble import StageError, Status
 from base.waiting import Outage
@@ -76,18 +75,13 @@ class Refusals:
     def diagnose(self, error: psycopg2.OperationalError, dsn: str) -> StageError:
         """Return the trouble of a connection that was not made: an Outage if waiting may heal it."""
         words = sentence(error)
-        if PASSING.search(first_line(error)) or libpq().PQping(dsn.encode()) == STARTING:
+        if PASSING.search(first_line(error)) or libpq.library().PQping(dsn.encode()) == STARTING:
             self._count = 0
             return no_answer(words)
         self._count = self._count + 1 if words == self._words else 1
         self._words = words
         kind = StageError if self._count >= ALIKE else Outage
         return kind(Status.POSTGRES, f"Postgres refuses: {words}.", "check DATABASE_URL and the server's log.")
-
-
-def libpq() -> ctypes.CDLL:
-    """Return libpq's functions, those that psycopg2 leaves out included."""
-    return ctypes.CDLL(psycopg2._psycopg.__file__)
 
 
 def diagnose(error: psycopg2.Error) -> StageError:

@@ -1,10 +1,11 @@
-"""A server that speaks just enough of Postgres's protocol to refuse in a way that no real server here can be brought to."""
+"""Servers that speak just enough of Postgres's protocol to behave as no real server here can be brought to."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Thread
 
+ENCRYPTION = [code.to_bytes(4) for code in (80877103, 80877104)]  # what asks for TLS, and for GSSAPI
 STATED = {"client_encoding": "UTF8", "DateStyle": "ISO", "standard_conforming_strings": "on"}
 
 
@@ -33,23 +34,61 @@ def answering(answer: bytes, *, stays: bool = False) -> Iterator[tuple[str, list
     """
     clients: list[bytes] = []
 
+    def talk(peer: socket.socket) -> None:
+        if started := peer.recv(1024):
+            clients.append(started)
+            peer.sendall(answer)
+        while stays and peer.recv(1024):
+            pass
+
+    with serving(talk) as port:
+        yield f"postgresql://127.0.0.1:{port}/x?sslmode=disable&gssencmode=disable", clients
+
+
+@contextmanager
+def in_the_middle() -> Iterator[tuple[int, list[bytes]]]:
+    """Give the port of a server that says that it has no TLS and asks for the password in clear, and all that it hears."""
+    heard: list[bytes] = []
+
+    def talk(peer: socket.socket) -> None:
+        while said := peer.recv(1024):
+            heard.append(said)
+            if said[4:8] in ENCRYPTION:
+                peer.sendall(b"N")
+            elif said[:1] == b"p":
+                peer.sendall(refusal("FATAL", "28P01", "thank you"))
+            else:
+                peer.sendall(message(b"R", (3).to_bytes(4)))
+
+    with serving(talk) as port:
+        yield port, heard
+
+
+@contextmanager
+def serving(talk: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Give the port of a server that talks with each client in a thread."""
+    talks: list[Thread] = []
+
     def serve() -> None:
         while True:
             try:
                 peer, _ = listener.accept()
             except OSError:
                 return
-            with peer:
-                if started := peer.recv(1024):
-                    clients.append(started)
-                    peer.sendall(answer)
-                while stays and peer.recv(1024):
-                    pass
+            talks.append(Thread(target=hang_up_after, args=(talk, peer), daemon=True))
+            talks[-1].start()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = Thread(target=serve)
         thread.start()
-        yield f"postgresql://127.0.0.1:{listener.getsockname()[1]}/x?sslmode=disable&gssencmode=disable", clients
+        yield int(listener.getsockname()[1])
         listener.shutdown(socket.SHUT_RDWR)
     thread.join(30)
-    assert not thread.is_alive()  # it has seen each connection close
+    for each in talks:
+        each.join(30)
+    assert not any(each.is_alive() for each in (thread, *talks))  # they have seen each connection close
+
+
+def hang_up_after(talk: Callable[[socket.socket], None], peer: socket.socket) -> None:
+    with peer:
+        talk(peer)

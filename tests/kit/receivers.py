@@ -25,6 +25,7 @@ class MailSink:
 
     def __init__(self) -> None:
         self.received: list[EmailMessage] = []
+        self.logins: list[str] = []  # that were tried
         self.secured: list[bool] = []
         self.answer = "250 OK"
 
@@ -52,13 +53,17 @@ def certificate(folder: Path) -> Path:
 
 @contextmanager
 def mail_sink(tls: Path | None = None, login: tuple[str, str] | None = None) -> Iterator[tuple[MailSink, dict[str, str]]]:
-    """Run a mail server; yield it and its settings. With ``tls``, a certificate, it demands STARTTLS; with ``login`` a login."""
+    """Run a mail server; yield it and its settings.
+
+    With ``tls``, a certificate, it demands STARTTLS. With ``login`` it offers a login, and demands it over TLS.
+    """
     sink = MailSink()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if tls else None
     if tls and context:
         context.load_cert_chain(tls)
 
     def authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword) -> AuthResult:
+        sink.logins.append(data.login.decode())
         return AuthResult(success=(data.login.decode(), data.password.decode()) == login, handled=False)
 
     controller = Controller(
@@ -67,7 +72,7 @@ def mail_sink(tls: Path | None = None, login: tuple[str, str] | None = None) -> 
         port=free_port(),
         tls_context=context,
         require_starttls=bool(tls),
-        auth_required=bool(login),
+        auth_required=bool(login and tls),
         authenticator=authenticate,
         auth_require_tls=bool(tls),
     )
@@ -99,12 +104,16 @@ class Request(NamedTuple):
 
 
 class WebSink:
-    """A web server. ``answers`` holds the next statuses, after which comes 200; status 0 means no answer."""
+    """A web server, with TLS if there is a certificate.
 
-    def __init__(self) -> None:
+    ``answers`` holds the next statuses, after which comes 200; status 0 means no answer. A redirect goes to ``location``.
+    """
+
+    def __init__(self, tls: Path | None = None) -> None:
         self.received: list[Request] = []
         self.answers: list[int] = []
         self.retry_after = "0"
+        self.location = ""
         self.done = Event()
         sink = self
 
@@ -119,14 +128,22 @@ class WebSink:
                 self.send_response(status)
                 if status == 429:
                     self.send_header("Retry-After", sink.retry_after)
+                if status == 302:
+                    self.send_header("Location", sink.location)
                 self.end_headers()
                 self.wfile.write(b"ok")
+
+            do_GET = do_POST  # noqa: N815 - what a redirect makes of it
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
+        if tls:
+            (context := ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)).load_cert_chain(tls)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+            self.url = f"https://localhost:{self.server.server_port}"
 
     def paths(self) -> list[str]:
         """Return the paths of all requests, without their queries."""
@@ -141,9 +158,9 @@ class WebSink:
 
 
 @contextmanager
-def web_sink() -> Iterator[WebSink]:
-    """Run a web server and yield it."""
-    sink = WebSink()
+def web_sink(tls: Path | None = None) -> Iterator[WebSink]:
+    """Run a web server and yield it; with ``tls``, a certificate, it speaks https."""
+    sink = WebSink(tls)
     thread = Thread(target=sink.server.serve_forever)
     thread.start()
     try:

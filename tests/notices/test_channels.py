@@ -75,10 +75,19 @@ def test_a_mail_server_that_hangs() -> None:
 
 
 def test_a_mail_server_without_the_encryption_that_is_asked_for() -> None:
-    with mail_sink() as (sink, given):
+    with mail_sink(login=("etl", "hunter2")) as (sink, given):
         settings = made(**{name.lower(): value for name, value in given.items()} | {"smtp_starttls": True})
         assert "STARTTLS" in why(partial(channels.send_mail, NOTICE, settings))
-        assert sink.received == []
+        assert (sink.received, sink.logins) == ([], [])
+        channels.send_mail(NOTICE, made(**{name.lower(): value for name, value in given.items()}))  # in clear, to this host
+        assert sink.logins == ["etl"]
+
+
+def test_a_mail_server_of_another_name(tmp_path: Path) -> None:
+    with mail_sink(certificate(tmp_path), login=("etl", "hunter2")) as (sink, given):
+        settings = made(**{name.lower(): value for name, value in given.items()} | {"smtp_host": "127.0.0.1"})
+        assert "not valid for '127.0.0.1'" in why(partial(channels.send_mail, NOTICE, settings))
+        assert sink.logins == []
 
 
 def test_a_mail_server_that_is_busy_is_tried_again() -> None:
@@ -143,7 +152,7 @@ def test_by_way_of_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("no_proxy", "")
         url = SecretStr("http://hooks.example.invalid/SECRET")
         channels.ping(url, "0", "run")
-        channels.send_slack(NOTICE, made(slack_webhook_url=url))
+        channels.send_slack(NOTICE, made(slack_webhook_url=url, allow_insecure=True))
         assert [request.path.partition("?")[0] for request in proxy.received] == [
             "http://hooks.example.invalid/SECRET/0",
             "http://hooks.example.invalid/SECRET",
@@ -155,3 +164,38 @@ def test_slack_takes_no_word_for_markup() -> None:
     with web_sink() as sink:
         channels.send_slack(NOTICE._replace(subject='<!channel> & "x"'), made(slack_webhook_url=sink.url))
         assert sink.received[0].json["text"] == '&lt;!channel&gt; &amp; "x"'
+
+
+def use(name: str, url: str) -> None:
+    if name == "Slack":
+        channels.send_slack(NOTICE, made(slack_webhook_url=url, allow_insecure=True))
+    else:
+        channels.ping(SecretStr(url), "0", "run")
+
+
+@pytest.mark.parametrize("name", ["Slack", "HEALTHCHECK_URL"])
+def test_a_redirect_into_the_clear_is_not_followed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate(tmp_path)))
+    with web_sink(tmp_path / "localhost.pem") as safe, web_sink() as plain, web_sink() as clear:
+        far = clear.url.replace("127.0.0.1", "127.1")  # another spelling, as if it were another host
+        for sink in (safe, plain):
+            sink.answers, sink.location = [302] * channels.TRIES, f"{far}/SECRET"
+            assert why(partial(use, name, sink.url)) == f"{name}: the server sends us to an address in clear"
+        assert clear.received == []
+        safe.answers, safe.location = [302], f"{safe.url}/new"
+        use(name, safe.url)
+        assert safe.paths()[-1] == "/new"
+        clear.answers, clear.location = [302], f"{far}/new"
+        use(name, far)  # it is in clear already
+        assert clear.paths()[-1] == "/new"
+
+
+@pytest.mark.parametrize("name", ["Slack", "HEALTHCHECK_URL"])
+def test_an_address_in_clear_on_this_host_is_not_shown_to_the_proxy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with web_sink() as sink, web_sink() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        use(name, sink.url)
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        use(name, sink.url)
+        assert (len(sink.received), proxy.received) == (2, [])
