@@ -16,6 +16,7 @@ from base import settings as every_setting
 from base.counting import count_of
 from base.settings import Settings
 from base.trouble import StageError, Status
+from commands import protection
 from commands.checklist import Look, in_tryout, inspect
 from commands.places import backup_folder, log_folder, metrics, secrets, work_folder
 from commands.rehearsal import rehearse
@@ -40,13 +41,15 @@ def sftp(settings: Settings) -> str:
     try:
         listing = server.list()
         tried = try_report(server, listing.files) if listing.files else "no report to try"
+        protected = server.connect().protection()
     finally:
         server.close()
     if listing.bad_names or listing.no_files:
         names = name_some([*listing.bad_names, *listing.no_files])
         raise StageError(Status.REFUSED, f"matches REPORT_PATTERN and can never be pulled: {names}.", "rename or remove it.")
     not_tried = "; deleting is not tried" if settings.delete_source else ""
-    return f"{settings.sftp_user}@{settings.sftp_host}, {count_of(len(listing.files), 'report')} waiting, {tried}{not_tried}"
+    waiting = f"{count_of(len(listing.files), 'report')} waiting, {tried}{not_tried}"
+    return f"{settings.sftp_user}@{settings.sftp_host}, {protected}, {waiting}"
 
 
 def try_report(server: Server, files: list[Listed]) -> str:
@@ -72,6 +75,8 @@ def try_report(server: Server, files: list[Listed]) -> str:
 
 def postgres(settings: Settings) -> str:
     """Verify that the database has the right version, schema and rights, and takes a load; leave nothing behind."""
+    if settings.database_url is None:
+        return SEE_SETTINGS
     with closing(Database(settings)) as database:
         with database.transaction() as cursor:
             found = look_at(cursor)
@@ -96,7 +101,8 @@ def look_at(cursor: cursor) -> str:
     ]:
         raise StageError(Status.POSTGRES, f"this role lacks {count_of(len(rights), 'right')}.", " ".join(rights))
     migrations.verify(cursor)
-    return f"PostgreSQL {cursor.connection.server_version // 10_000}, database {name}, user {user}"
+    version = cursor.connection.server_version // 10_000
+    return f"PostgreSQL {version}, database {name}, user {user}, {protection.of_postgres(cursor.connection)}"
 
 
 def mail(settings: Settings) -> str:
@@ -110,11 +116,12 @@ def mail(settings: Settings) -> str:
     try:
         with channels.smtp(settings) as server:
             server.noop()
+            found = protection.of_mail(server, settings)
     except (OSError, channels.Unreached) as error:
         raise StageError(
             Status.SETTINGS, f"{settings.smtp_host}:{settings.smtp_port}: {error}.", "check SMTP_* in the settings."
         ) from error
-    return f"{settings.smtp_host}:{settings.smtp_port}"
+    return f"{settings.smtp_host}:{settings.smtp_port}, {found}"
 
 
 def slack(settings: Settings) -> str:
@@ -130,17 +137,18 @@ def switch(settings: Settings) -> str:
 def reach(url: SecretStr | None, name: str) -> str:
     """Verify that the host of a secret address takes connections."""
     if url is None:
-        return "not set"
+        return SEE_SETTINGS if os.environ.get(name) else "not set"
     parts = urlsplit(url.get_secret_value())
     host = parts.hostname or ""
     try:
         with closing(way_to(parts)) as connection:
             connection.connect()
+            found = protection.of_web(connection, url.get_secret_value())
     except OSError as error:
         raise StageError(
             Status.SETTINGS, f"{name}: {host}: {error}.", "is there a way out of this network? HTTPS_PROXY may name one."
         ) from error
-    return host
+    return f"{host}, {found}"
 
 
 def way_to(parts: SplitResult) -> HTTPConnection:

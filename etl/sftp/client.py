@@ -24,6 +24,7 @@ from sftp.packets import (
     take,
 )
 from sftp.reading import Blocks, Reading
+from sftp.transport import protection_of
 
 BLOCK = 1 << 15  # bytes of an answer: what every server gives
 LARGEST_BLOCK = 1 << 18  # bytes; OpenSSH gives a little less
@@ -60,6 +61,10 @@ class Client:
         Thread(target=self._receive, daemon=True).start()
         if LIMITS in extensions:  # a server that does not announce it may break on it
             self._ask_limits()
+
+    def protection(self) -> str:
+        """Return what protects the connection: the type of the host key, which is pinned, and the cipher."""
+        return protection_of(self._channel.get_transport())
 
     def look(self, path: bytes) -> Look | None:
         """Return what the server says of a file, or None if there is none."""

@@ -122,3 +122,9 @@ class Transport(paramiko.ServiceRequestingTransport):
         """Ask the server for a host key of one of these types, if it has one."""
         rest = [name for name in self._preferred_keys if name not in first]
         self._preferred_keys = (*(name for name in self._preferred_keys if name in first), *rest)
+
+
+def protection_of(transport: paramiko.Transport) -> str:
+    """Return what protects a connection after its login, in a few words."""
+    assert transport.host_key is not None  # it was verified
+    return f"{transport.host_key.get_name()} key pinned, {transport.remote_cipher.partition('@')[0]}"

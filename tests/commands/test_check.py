@@ -12,6 +12,7 @@ from kit.receivers import certificate, mail_sink, web_sink
 from kit.servers import PATIENCE, ROOT, execute
 
 SAME_ZONE = {"TZ": "America/Mexico_City"}
+WIDE = SAME_ZONE | {"COLUMNS": "600"}
 
 
 @pytest.mark.xdist_group("crontab")
@@ -62,9 +63,9 @@ def test_a_broken_installation(night: Night, tmp_path: Path, crontab: None) -> N
 
 def test_a_waiting_report_is_tried(night: Night) -> None:
     """It is looked at and read, as the night would; nothing is written or deleted, and what is not tried is told."""
-    assert "no report to try; deleting is not tried" in " ".join(night.run("check", **SAME_ZONE).stdout.split())
+    assert "no report to try; deleting is not tried" in " ".join(night.run("check", **WIDE).stdout.split())
     path = night.deliver("report_1.txt", b"x")
-    said = " ".join(night.run("check", **SAME_ZONE).stdout.split())
+    said = " ".join(night.run("check", **WIDE).stdout.split())
     assert "1 report waiting, report_1.txt can be read; deleting is not tried" in said
     assert "deleting" not in night.run("check", DELETE_SOURCE="false", **SAME_ZONE).stdout
     assert list(night.source.iterdir()) == [path]

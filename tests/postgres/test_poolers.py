@@ -1,45 +1,17 @@
 """Behind a pooler: session mode works, with two connections. The modes that keep no session are refused first of all."""
 
-import os
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from kit.night import Night
+from kit.pooler import pgbouncer
 from kit.samples import line, report
-from kit.servers import Postgres, execute, free_port, need, wait_for
+from kit.servers import Postgres, execute, wait_for
 
 pytestmark = pytest.mark.long
 
 REFUSED = "DATABASE_URL leads to a pooler in {} mode, which keeps no session."
-
-
-@contextmanager
-def pgbouncer(folder: Path, postgres: Postgres, mode: str, size: int = 20) -> Iterator[int]:
-    """Run a pgbouncer on the loopback in front of Postgres and give its port."""
-    program, port = need("pgbouncer"), free_port()
-    folder.mkdir()
-    folder.chmod(0o755)
-    (folder / "pgbouncer.ini").write_text(
-        f"[databases]\n* = host={postgres.folder} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
-        f"unix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = {size}\n"
-    )
-    user = ["-u", postgres.folder.owner()] if os.geteuid() == 0 else []  # pgbouncer refuses to run as root
-    command = [program, "-q", *user, str(folder / "pgbouncer.ini")]
-    with (folder / "log").open("w") as log, subprocess.Popen(command, stderr=log) as process:
-        try:
-            wait_for(lambda: process.poll() is not None or is_open(port))
-            assert process.poll() is None, (folder / "log").read_text()
-            yield port
-        finally:
-            process.terminate()
-
-
-def is_open(port: int) -> bool:
-    return subprocess.run(["bash", "-c", f"exec 3<> /dev/tcp/127.0.0.1/{port}"], capture_output=True, check=False).returncode == 0
 
 
 def behind(night: Night, port: int) -> Night:
@@ -67,7 +39,7 @@ def test_a_pooler_that_keeps_no_session_is_refused(night: Night, short_tmp: Path
 def test_session_mode_works_with_two_connections(night: Night, short_tmp: Path, postgres: Postgres) -> None:
     for number in range(6):
         night.deliver(f"report_{number}.txt", report(line(f"p{number}@example.com")))
-    with pgbouncer(short_tmp / "session", postgres, "session", 2) as port:
+    with pgbouncer(short_tmp / "session", postgres, "session", "default_pool_size = 2") as port:
         behind(night, port)
         assert night.run("migrate").returncode == 0
         for expected in (6, 7):
