@@ -40,7 +40,7 @@ BROKEN = [
     ("alter table statistics add check (fecha_envio > '2038-01-01')", "Postgres refuses a good line"),
     ("alter table errors add column team text not null", 'null value in column "team"'),
     ("alter table load_file rename column sha256 to hash", 'column "sha256" does not exist'),
-    ("drop table load_campaign", "load_campaign"),
+    ("drop table load_campaign cascade", "load_campaign"),
     (
         "create function no() returns trigger language plpgsql as 'begin raise exception ''not today''; end';"
         " create trigger no before update on load_file for each row execute function no()",
