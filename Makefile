@@ -155,7 +155,7 @@ sbom: .local/tools/installed ## Write what a night installs to .local/: a Cyclon
 	$(PYTHON) -m venv --clear --without-pip .local/night
 	$(call install,.local/night,etl/requirements.lock)
 	.local/tools/bin/cyclonedx-py environment --output-reproducible --output-file .local/sbom.json .local/night
-	.local/tools/bin/pip-licenses --python .local/night/bin/python --format markdown --with-urls > .local/licences.md
+	$(PYTHON) tests/tools/licences.py .local/sbom.json > .local/licences.md
 	echo "Written: .local/sbom.json and .local/licences.md"
 
 clean: ## Remove what local runs made, the embedded database included; not where the night is installed

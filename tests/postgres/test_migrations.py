@@ -48,7 +48,9 @@ def test_one_connection_is_enough(postgres: Postgres, empty: str, role: str) -> 
     execute(postgres.url, f'alter role "{role}" connection limit 1')
     applied = migrations.migrate(settings_of(as_role(empty, role)))
     assert applied == sorted(path.stem for path in migrations.FOLDER.glob("*.sql"))
-    wait_for(lambda: not execute(postgres.url, f"select 1 from pg_stat_activity where usename = '{role}'"))  # it is closed there too
+    wait_for(
+        lambda: not execute(postgres.url, f"select 1 from pg_stat_activity where usename = '{role}'")
+    )  # it is closed there too
     assert migrations.migrate(settings_of(as_role(empty, role))) == []
     assert execute(empty, "select to_regclass('_yoyo_migration')") == [(None,)]
     execute(postgres.url, "alter database empty_of_tables owner to current_user")

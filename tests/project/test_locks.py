@@ -1,8 +1,10 @@
 """What is installed is what was tested: each lock fits its list, the locks name all that is installed, the night needs one."""
 
+import json
 import subprocess
 import sys
 from importlib.metadata import distribution, distributions
+from pathlib import Path
 from pathlib import Path
 
 import pytest
@@ -141,3 +143,20 @@ def test_a_monthly_report_without_its_packages_says_how_to_install_them(night_on
     assert done.stderr.endswith("the monthly report needs matplotlib, which is not installed. Hint: make report installs it.\n")
     assert done.stdout == ""
     assert not list(Path(night_only["LOG_DIR"]).glob("report-*"))
+
+
+def test_the_list_of_licences(tmp_path: Path) -> None:
+    licences = [{"license": {"id": "MIT"}}, {"license": {"name": "MIT License"}}, {"expression": "MIT OR ISC"}]
+    components = [{"name": "one", "version": "1", "licenses": licences}, {"name": "two", "version": "2"}]
+    for listed, printed in (
+        (components, ["| one | 1 | MIT, MIT License, MIT OR ISC |", "| two | 2 | not said: look at its files |"]),
+        ([], None),
+    ):
+        (sbom := tmp_path / "sbom.json").write_text(json.dumps({"components": listed}))
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "tests" / "tools" / "licences.py"), str(sbom)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout.splitlines()[2:] or None) == (int(not printed), printed)
