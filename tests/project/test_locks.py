@@ -5,7 +5,6 @@ import subprocess
 import sys
 from importlib.metadata import distribution, distributions
 from pathlib import Path
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
