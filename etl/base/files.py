@@ -21,7 +21,8 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     Until then its name is ``.<name>.part``. An exception deletes it.
     """
     part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)  # of a killed process
+    if os.path.lexists(part):  # of a killed process, or planted
+        part.unlink()
     try:
         with make_new(part) as file:
             yield file
