@@ -58,7 +58,7 @@ def limit_night(settings: Settings, run: Run) -> None:
         raise StageError(
             Status.LATE,
             f"the night has lasted longer than NIGHT_LIMIT_HOURS, {hours:g} hours: its stages were ended.",
-            "etl.log says which stage was at work; the next run goes on from there.",
+            "the ends of the logs say which stage was at work, and at what; the next run goes on from there.",
         )
 
     left = hours * 3600 - (datetime.now(UTC) - run.started_at).total_seconds()
