@@ -19,6 +19,8 @@ from kit.night import Night
 from kit.samples import line, report
 from kit.servers import ETL, PATIENCE, OpenSSH, Postgres
 
+pytestmark = pytest.mark.long
+
 COMMANDS = [
     ("status",),
     ("check",),

@@ -13,6 +13,8 @@ from kit.receivers import certificate, mail_sink
 from kit.samples import line, report
 from kit.servers import ETL, PATIENCE
 
+pytestmark = pytest.mark.long
+
 WIDE = {"TZ": "America/Mexico_City", "COLUMNS": "1000"}
 FOLDERS = ("WORK_DIR", "BACKUP_DIR", "LOG_DIR")
 SOMEBODY = 12345

@@ -45,6 +45,8 @@ from kit.quirky import serving
 from kit.quirky_sftp import LIMITS
 from kit.samples import line, report
 
+pytestmark = pytest.mark.long
+
 PATIENCE = 60  # RETRY_SECONDS of rows that must not wait
 AT_ONCE = 40  # seconds; a night takes two, and a machine may be ten times slower
 LONG = 100_000  # characters of a text that no message may hold whole
@@ -341,7 +343,7 @@ def deliver(night: Night, files: dict[str, bytes]) -> None:
 
 @pytest.mark.parametrize(
     "row",
-    [pytest.param(row, marks=[pytest.mark.long] if row in SLOW else [], id=row.what.replace(" ", "-")) for row in TABLE],
+    [pytest.param(row, id=row.what.replace(" ", "-")) for row in TABLE],
 )
 def test_quirk(row: Row, zoo_night: Night) -> None:
     night = zoo_night
