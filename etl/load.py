@@ -43,14 +43,12 @@ def notice_gaps(cursor: cursor, run: Run, left: list[str]) -> None:
     """Warn once of each report that is missing in the consecutive numbers. Reports that extract has left are not missing."""
     missing, ranges = (sorted(names, key=natural_order) for names in ledger.notice_gaps(cursor, run, left))
     if missing:
-        more = f" and {len(missing) - NAMED} more, see load_gap" if len(missing) > NAMED else ""
-        beyond = f"; and most from {', '.join(ranges[:NAMED])}" if ranges else ""
-        log.warning(
-            "missing in the consecutive numbers: %s%s%s. Hint: ask the sender; each is named once.",
-            ", ".join(missing[:NAMED]),
-            more,
-            beyond,
-        )
+        names = ", ".join(missing[:NAMED])
+        if len(missing) > NAMED:
+            names = f"{names} and {len(missing) - NAMED} more, see load_gap"
+        if ranges:
+            names = f"{names}; and most from {', '.join(ranges[:NAMED])}"
+        log.warning("missing in the consecutive numbers: %s. Hint: ask the sender; each is named once.", names)
 
 
 def load_reports(reports: list[Report], run: Run, settings: Settings) -> Status:

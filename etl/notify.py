@@ -21,6 +21,7 @@ from notices.alerts import Alerts
 from notices.channels import Channel, Notice
 from notices.digest import Digest, Severity, gather
 from notices.journal import JOURNAL, Journal
+from notices.language import Language, read_language
 from notices.notice import render
 from postgres.database import Database
 from postgres.statements import one
@@ -67,7 +68,8 @@ def notify(run: Run, status: int, settings: Settings) -> None:
         return
     digest = replace(build_digest(run, status, journal, settings), unreached=alerts.unreached, hours_locked=hours)
     recovered = digest.severity is not Severity.FAILED and alerts.nights > 0
-    notice = render(digest, heading(digest, alerts, settings), settings)
+    words = read_language(settings.notice_language)
+    notice = render(digest, heading(digest, alerts, words, settings), words, settings)
     # Whoever heard of the failure hears of the recovery, too.
     severity = Severity.WARNING if recovered and digest.severity is Severity.OK else digest.severity
     told = channels.tell(choose_channels(severity, status, notice, run, settings))
@@ -124,21 +126,22 @@ def build_digest(run: Run, status: int, journal: Journal, settings: Settings) ->
     return Digest(run.id, status, journal, loaded, waiting, settings.expect_files_within_days)
 
 
-def heading(digest: Digest, alerts: Alerts, settings: Settings) -> str:
+def heading(digest: Digest, alerts: Alerts, words: Language, settings: Settings) -> str:
     """Record a failure in ``alerts``; return the severity and the failed nights in a row, as ``FAILED, 3rd night``."""
     if digest.severity is Severity.FAILED:
         nights = alerts.fail(digest.status, settings.now().date())
-        return "FAILED" + (f", {ordinal(nights)} night" if nights > 1 else "")
-    word = "WARNING" if digest.severity is Severity.WARNING else "OK"
+        return words("FAILED") + (f", {words('{n}{th} night', n=nights, th=ordinal(nights))}" if nights > 1 else "")
+    word = words("WARNING") if digest.severity is Severity.WARNING else words("OK")
     if alerts.nights:
-        return f"{word}, recovered after {alerts.nights} failed night{'s' if alerts.nights > 1 else ''}"
+        one, many = "recovered after {n} failed night", "recovered after {n} failed nights"
+        return f"{word}, {words.count(one, many, alerts.nights)}"
     return word
 
 
 def ordinal(number: int) -> str:
-    """Return 1st, 2nd, 3rd, 4th ..."""
+    """Return what makes an English number an ordinal: st, nd, rd, th."""
     teens = number % 100 in (11, 12, 13)
-    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+    return "th" if teens else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
 
 
 def choose_channels(severity: Severity, status: int, notice: Notice, run: Run, settings: Settings) -> dict[str, Channel]:

@@ -91,6 +91,7 @@ class Settings(DatabaseSettings):
     metrics_file: Path | None = None
     mail_on_success: bool = False
     expect_files_within_days: float | None = Field(None, gt=0)
+    notice_language: Literal["en", "es"] = "en"
     lock_alert_hours: float = Field(6, ge=0)
     night_limit_hours: float = Field(12, gt=0, le=24 * LONGEST)
     log_format: Literal["text", "json"] = "text"

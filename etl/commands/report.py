@@ -5,6 +5,7 @@ import io
 import socket
 from argparse import ArgumentTypeError, Namespace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from markupsafe import Markup
@@ -20,9 +21,11 @@ from commands.monthly import sentences
 from commands.monthly.facts import Monthly
 from commands.monthly.forms import YEAR, Month, month_name, said
 from commands.monthly.gathering import gather
-from commands.monthly.tables import Sheet, headlines, needs_of, parts_of
+from commands.monthly.sheets import Sheet, needs_of
+from commands.monthly.tables import headlines, parts_of
 from notices import channels
 from notices.channels import Notice, Unreached
+from notices.language import Language, read_language
 from notices.rendering import TEMPLATES
 from postgres.database import Database
 from runtime.script import command_line, run_plain_command
@@ -37,48 +40,51 @@ def main(arguments: Namespace) -> None:
     database = Database(settings)
     now = database.run(gather, month, settings)
     database.close()
-    sheets = [headlines(now), *(sheet for part in parts_of(now) for sheet in part.sheets)]
+    english, words = Language(), read_language(settings.notice_language)
+    sheets = [headlines(now, english), *(sheet for part in parts_of(now, english) for sheet in part.sheets)]
     make_folder("LOG_DIR", settings.log_dir)
     page = settings.log_dir / f"report-{month}.html"
-    paths = [write(page, render(now, settings, charts_of(now)))]
+    paths = [write(page, render(now, settings, charts_of(now, words), words))]
     if arguments.csv:
         paths += [write(page.with_name(f"{page.stem}-{sheet.name}.csv"), as_csv(sheet)) for sheet in sheets]
     show_report(now, sheets, settings)
     for path in paths:
         console().print(shown(str(path)), soft_wrap=True)
     if arguments.mail:
-        mail(now, sheets, page, settings)
+        mail(now, page, words, settings)
 
 
-def charts_of(now: Monthly) -> dict[str, list[Markup]]:
+def charts_of(now: Monthly, words: Language) -> dict[str, list[Markup]]:
     """Return the charts of each part of the page that has some. Raise StageError if what draws them is not installed."""
     try:
         from commands.monthly import charts  # noqa: PLC0415 - matplotlib takes most of a second, and a night does not need it
     except ModuleNotFoundError as error:
         fact = f"the monthly report needs {error.name}, which is not installed."
         raise StageError(Status.SETTINGS, fact, "make report installs it.") from error
-    return {"mailings": charts.mailings(now), "nights": charts.nights(now)}
+    return {"mailings": charts.mailings(now, words), "nights": charts.nights(now, words)}
 
 
-def render(now: Monthly, settings: Settings, charts: dict[str, list[Markup]]) -> str:
+def render(now: Monthly, settings: Settings, charts: dict[str, list[Markup]], words: Language) -> str:
     """Return the page as HTML. The mail's HTML part is the page without charts."""
-    parts, figures = parts_of(now), headlines(now)
-    needs = list(needs_of(sheet for part in parts for sheet in part.sheets))
+    parts, figures = parts_of(now, words), headlines(now, words)
+    needs = list(needs_of((sheet for part in parts for sheet in part.sheets), words))
+    made = settings.now()
     return TEMPLATES.get_template("monthly.html").render(
-        month=month_name(now.month.first),
-        headline=sentences.headline(now),
-        notes=sentences.notes(now, settings.now().date()),
+        words=words,
+        month=month_name(now.month.first, words),
+        headline=sentences.headline(now, words),
+        notes=sentences.notes(now, settings.now().date(), words),
         is_empty=now.is_empty,
         headlines=figures,
         month_before=figures.columns[2].removeprefix(">"),
         needs=needs,
-        good="" if needs else sentences.praise(now),
+        good="" if needs else sentences.praise(now, words),
         parts=parts,
         charts=charts,
-        made=f"{settings.now():%Y-%m-%d %H:%M}",
+        made=f"{words.day(made, 'yMMMd')} {made:%H:%M}",
         host=socket.gethostname(),
         timezone=settings.timezone,
-        said=said,
+        said=partial(said, words=words),
     )
 
 
@@ -110,16 +116,18 @@ def as_cell(value: object) -> object:
     return f"'{text}" if isinstance(value, str) and value.startswith(FORMULA) else text
 
 
-def sentences_of(now: Monthly, sheets: list[Sheet], settings: Settings) -> list[str]:
+def sentences_of(now: Monthly, words: Language, settings: Settings) -> list[str]:
     """Return the headline, what whoever reads the figures must know, and what needs a person."""
-    needs = [f"{need}." for need in needs_of(sheets)] or [sentences.praise(now)]
-    return [sentences.headline(now), *sentences.notes(now, settings.now().date()), *filter(None, needs)]
+    sheets = (sheet for part in parts_of(now, words) for sheet in part.sheets)
+    needs = [f"{need}." for need in needs_of(sheets, words)] or [sentences.praise(now, words)]
+    notes = sentences.notes(now, settings.now().date(), words)
+    return [sentences.headline(now, words), *notes, *filter(None, needs)]
 
 
 def show_report(now: Monthly, sheets: list[Sheet], settings: Settings) -> None:
     """Print the sentences of the report and its tables; the sentences alone if nothing is known of the month."""
     screen = console()
-    for sentence in sentences_of(now, sheets, settings):
+    for sentence in sentences_of(now, Language(), settings):
         screen.print(sentence, soft_wrap=True)
     for sheet in [] if now.is_empty else sheets:
         screen.print()
@@ -129,22 +137,26 @@ def show_report(now: Monthly, sheets: list[Sheet], settings: Settings) -> None:
             continue
         made = table(sheet.title, *sheet.columns)
         for row in sheet.rows:
-            add_row(made, *map(said, row.cells))
+            add_row(made, *(said(cell, Language()) for cell in row.cells))
         show(screen, made)
     screen.print(f"\nDays and times are those of {settings.timezone}.")
 
 
-def mail(now: Monthly, sheets: list[Sheet], page: Path, settings: Settings) -> None:
+def mail(now: Monthly, page: Path, words: Language, settings: Settings) -> None:
     """Send the sentences and the headline figures by mail, with the page attached, or raise StageError."""
     if not settings.smtp_host:
         raise StageError(Status.SETTINGS, "the monthly report cannot be mailed: SMTP_HOST is not set.", "set SMTP_HOST in .env.")
-    needs = "; ".join(need.text for need in needs_of(sheets)) or sentences.headline(now)
-    rows = [["", *sheets[0].columns[1:]], *([said(cell) for cell in row.cells] for row in sheets[0].rows)]
-    figures = "".join(f"{row[0]:30}{''.join(f'{cell.removeprefix(chr(62)):>18}' for cell in row[1:])}\n" for row in rows)
+    parts, sheet = parts_of(now, words), headlines(now, words)
+    needs = needs_of((sheet for part in parts for sheet in part.sheets), words)
+    said_first = "; ".join(need.text for need in needs) or sentences.headline(now, words)
+    rows = [["", *sheet.columns[1:]], *([said(cell, words) for cell in row.cells] for row in sheet.rows)]
+    width = max(30, *(len(row[0]) + 1 for row in rows))
+    figures = "".join(f"{row[0]:{width}}{''.join(f'{cell.removeprefix(chr(62)):>20}' for cell in row[1:])}\n" for row in rows)
+    attached = words("The page with all tables and charts is attached.")
     notice = Notice(
-        f"[visitas] {month_name(now.month.first)}: {needs}",
-        "\n".join([*sentences_of(now, sheets, settings), "", "The page with all tables and charts is attached.", "", figures]),
-        render(now, settings, {}),
+        f"[visitas] {month_name(now.month.first, words)}: {said_first}",
+        "\n".join([*sentences_of(now, words, settings), "", attached, "", figures]),
+        render(now, settings, {}, words),
         "",
         page,
     )

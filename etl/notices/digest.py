@@ -12,6 +12,7 @@ from base.counting import count_of
 from base.fate import Fate
 from base.trouble import Status
 from notices.journal import Journal
+from notices.language import HINT, Language
 from postgres.statements import one, rows
 
 FAR = 3  # a night is unusual with more than 3 times the usual lines, or with less than a third
@@ -49,15 +50,17 @@ class Reject(NamedTuple):
 class Change(NamedTuple):
     """What people changed in the load log."""
 
-    what: str  # undo of report_8.txt (ID 12)
+    what: str  # undo
+    file: str | None  # report_8.txt (ID 12); None for a prune
     lines: int
     person: str
 
-    def __str__(self) -> str:
+    def said(self, words: Language) -> str:
         """Return it in words."""
-        return (
-            f"{self.what}, {count_of(self.lines, 'line')}, by {self.person.replace('@', ' on ')}"  # no mailbox: those are masked
-        )
+        what = words("{what} of {file}", what=self.what, file=self.file) if self.file else self.what
+        lines = words.count("{n} line", "{n} lines", self.lines)
+        person = self.person.replace("@", f" {words('on')} ")  # no mailbox: those are masked
+        return words("{what}, {lines}, by {person}", what=what, lines=lines, person=person)
 
 
 COUNTS = File._fields[2:7]  # the fields that can be summed up
@@ -80,6 +83,16 @@ class Result(NamedTuple):
     def number_of(self, fate: Fate) -> int:
         """Return how many files have the fate."""
         return sum(file.status == fate for file in self.files)
+
+    def said(self, fate: Fate, words: Language) -> str:
+        """Return how many files have the fate, in words."""
+        count = self.number_of(fate)
+        return {
+            Fate.LOADED: words.count("{n} loaded", "{n} loaded", count),
+            Fate.DUPLICATE: words.count("{n} duplicate", "{n} duplicate", count),
+            Fate.REFUSED: words.count("{n} refused", "{n} refused", count),
+            Fate.QUARANTINED: words.count("{n} quarantined", "{n} quarantined", count),
+        }[fate]
 
     @property
     def zips(self) -> list[str]:
@@ -151,19 +164,21 @@ class Digest:
         """How many lines were loaded, and how many rejected; empty without a result."""
         return {} if self.result is None else {count: self.result.total(f"rows_{count}") for count in ("loaded", "rejected")}
 
-    @property
-    def headline(self) -> str:
-        """The run in a few words."""
+    def headline(self, words: Language) -> str:
+        """Return the run in a few words."""
         if self.severity is Severity.FAILED:
-            return self.errors[0].partition(" Hint: ")[0] if self.errors else f"exit status {self.status}"
+            fact = self.errors[0].partition(HINT)[0] if self.errors else ""
+            return words.quote(fact) or words("exit status {status}", status=self.status)
         if self.result is None:
-            return "done; Postgres could not be reached for the figures"
+            return words("done; Postgres could not be reached for the figures")
         if not self.result.files:
-            return "nothing new" + (f"; {count_of(len(self.warnings), 'warning')}" if self.warnings else "")
-        bad = [f"{count} {fate}" for fate in (Fate.REFUSED, Fate.QUARANTINED) if (count := self.result.number_of(fate))]
-        files = [f"{self.result.number_of(Fate.LOADED)} of {count_of(len(self.result.files), 'file')} loaded", *bad]
-        lines = f"{self.result.total('rows_loaded'):,} of {count_of(self.result.total('rows_read'), 'line')}"
-        return ", ".join([*files, lines])
+            warnings = words.count("{n} warning", "{n} warnings", len(self.warnings))
+            return words("nothing new") + (f"; {warnings}" if self.warnings else "")
+        bad = [self.result.said(fate, words) for fate in (Fate.REFUSED, Fate.QUARANTINED) if self.result.number_of(fate)]
+        files, loaded = len(self.result.files), words.number(self.result.number_of(Fate.LOADED))
+        said = words.count("{loaded} of {n} file loaded", "{loaded} of {n} files loaded", files, loaded=loaded)
+        lines, loaded = self.result.total("rows_read"), words.number(self.result.total("rows_loaded"))
+        return ", ".join([said, *bad, words.count("{loaded} of {n} line", "{loaded} of {n} lines", lines, loaded=loaded)])
 
 
 def gather(cursor: cursor, run_id: str) -> Result:

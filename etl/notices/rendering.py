@@ -21,9 +21,4 @@ def slack(text: str) -> Markup:
     return Markup(escape(text, quote=False))  # noqa: S704 - escaped just before
 
 
-def duration(seconds: float | None) -> str:
-    """Return a duration in words; None means that there was no end."""
-    return "no end" if seconds is None else f"{seconds:,.1f} s"
-
-
-TEMPLATES.filters.update(slack=slack, duration=duration)
+TEMPLATES.filters.update(slack=slack)

@@ -167,11 +167,11 @@ class Server:
                 refused = isinstance(error, paramiko.SSHException) and getattr(error, "code", 0) != RESOURCE_SHORTAGE
                 if has_login and (refused or isinstance(error, NotSFTP)):
                     raise self._no_sftp(error) from error
-                hint = "" if is_there else "is it up? "
+                hint = "nothing is lost; the next run goes on."
                 raise Unreachable(
                     Status.SFTP,
                     f"the SFTP server {self._address} cannot be reached: {words_of(error)}.",
-                    f"{hint}Nothing is lost; the next run goes on.",
+                    hint if is_there else "is it up? Nothing is lost; the next run goes on.",
                 ) from error
         return self._client
 
@@ -237,8 +237,10 @@ def name_some(names: Sequence[str]) -> str:
     """Return the first of some names, and how many there are."""
     if len(names) == 1:
         return names[0]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{len(names)} files ({', '.join(names[:SHOWN])}{more})"
+    shown = ", ".join(names[:SHOWN])
+    if len(names) > SHOWN:
+        shown = f"{shown} and {len(names) - SHOWN} more"
+    return f"{len(names)} files ({shown})"
 
 
 def words_of(error: Exception) -> str:

@@ -9,6 +9,7 @@ from kit.night import Night
 from kit.samples import line, report
 from notices.digest import Digest, gather
 from notices.journal import Journal
+from notices.language import Language
 from notices.notice import figures
 from postgres.changes import person
 from postgres.database import Database
@@ -98,7 +99,7 @@ def changes_told(night: Night) -> list[str]:
     database = Database(DatabaseSettings(database_url=night.settings["DATABASE_URL"]))
     digest = Digest(run_id, 0, Journal([], [], [], {}), database.run(gather, run_id), None, None)
     database.close()
-    told = dict(figures(digest)).get("Changed by people", "")
+    told = dict(figures(digest, Language())).get("Changed by people", "")
     return told.split("; ") if told else []
 
 

@@ -5,6 +5,7 @@ from datetime import date, datetime
 import pytest
 
 from commands.monthly.forms import Month, Rate, Seconds, Size, change, said
+from notices.language import Language, read_language
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ from commands.monthly.forms import Month, Rate, Seconds, Size, change, said
     ],
 )  # fmt: skip
 def test_said(value: object, text: str) -> None:
-    assert said(value) == text
+    assert said(value, Language()) == text
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,17 @@ def test_said(value: object, text: str) -> None:
     ],
 )  # fmt: skip
 def test_change(now: float | None, before: float | None, text: str) -> None:
-    assert change(now, before) == text
+    assert change(now, before, Language()) == text
+
+
+def test_in_spanish() -> None:
+    """Numbers and days as in Mexico."""
+    words, when = read_language("es"), datetime.fromisoformat("2026-01-06 00:02")
+    values = (1234567, Rate(0.3824), Size(18_840_000), Seconds(3900), when, when.date(), Month(2026, 1))
+    assert [said(value, words) for value in values] == [
+        "1,234,567", "38.2 %", "18.8 MB", "1 h 05 min", "6 ene 00:02", "6 ene", "ene 2026",
+    ]  # fmt: skip
+    assert change(Rate(0.382), Rate(0.37), words) == "+1.2 puntos"
 
 
 def test_a_month_counts_across_years() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kit.forty_nights import BAD, NIGHTS, Forty
+from kit.messages import english_in
 from kit.night import Night
 from kit.receivers import mail_sink
 from kit.samples import line, report
@@ -355,6 +356,32 @@ def test_mail(forty: Forty) -> None:
     sent = [f"{forty.headlines(*month)['mails sent']:,}" for month in (JANUARY, DECEMBER)]
     assert ["mails sent", *sent] in [row[:3] for row in rows]
     assert "example.com" not in text.get_content() + page.get_content()
+
+
+def test_in_spanish(forty: Forty) -> None:
+    """The page and its mail are Spanish; the terminal and the CSV files stay English."""
+    folder = forty.night.folder / "spanish"
+    spanish = {"NOTICE_LANGUAGE": "es", "LOG_DIR": str(folder)}
+    with mail_sink() as (mail, settings):
+        done = forty.night.run("report", "--month", "2012-12", "--csv", "--mail", **settings, **spanish)
+    assert done.returncode == 0, done.stderr
+    english = (forty.night.folder / "2012-12.txt").read_text()
+    assert done.stdout.replace(str(folder), str(forty.night.logs)) == english
+    for path in folder.glob("*.csv"):
+        assert path.read_text() == (forty.night.logs / path.name).read_text()
+    page = (folder / "report-2012-12.html").read_text()
+    assert '<html lang="es">' in page
+    assert "<h1>Visitas en diciembre de 2012</h1>" in page
+    assert '<td class="day">8 dic' in page
+    assert "Hint" not in page
+    (message,) = mail.received
+    text = message.get_body(("plain",))
+    assert text
+    assert str(message["Subject"]).startswith("[visitas] diciembre de 2012: Reportes sin cargar (")
+    labels = " ".join(re.findall(r'aria-label="([^"]+)"', page))
+    assert [english_in(said) for said in (html.unescape(page), labels, text.get_content(), str(message["Subject"]))] == [
+        set()
+    ] * 4
 
 
 def test_mail_without_a_server(forty: Forty) -> None:

@@ -13,6 +13,7 @@ from kit.samples import line, report
 from notices.channels import send_mail
 from notices.digest import Change, Digest, Reject, Result
 from notices.journal import End, Journal
+from notices.language import read_language
 from notices.notice import LISTED, MESSAGE_LIMIT, SLACK_LIMIT, SUBJECT_LIMIT, render
 from parsing.faults import Code
 
@@ -20,16 +21,17 @@ NOTICE_LIMIT = 256 << 10  # bytes
 HUGE = 6_000_000  # characters
 
 
+@pytest.mark.parametrize("code", ["en", "es"])
 @pytest.mark.parametrize("char", ["x", '"', "<", "ñ", "漢", "😀", "\x1b", "\U000e0041", "@"])
-def test_the_largest_notice(char: str) -> None:
+def test_the_largest_notice(char: str, code: str) -> None:
     """Every place is filled with one character: the widest in UTF-8, those that HTML escapes, and those that get escapes here."""
     said = [f"{number} {char * 20_000}" for number in range(100)]
     journal = Journal([End(stage, 0, 0.1) for stage in ("etl", "extract", "transform", "load", "archive")], said, said, {})
     rejects = [Reject(code, 1 << 31, [char * (200 // len(char.encode()))] * 3) for code in Code]
-    result = Result([], rejects, 0, 0, [Change(text, 1, char * 63) for text in said])
+    result = Result([], rejects, 0, 0, [Change("undo", text, 1, char * 63) for text in said])
     with mail_sink() as (sink, given):
         settings = Settings(sftp_host="x", sftp_user="x", **{name.lower(): value for name, value in given.items()})  # type: ignore[arg-type]
-        notice = render(Digest("run", 10, journal, result, 1, None), "FAILED", settings)
+        notice = render(Digest("run", 10, journal, result, 1, None), "FAILED", read_language(code), settings)
         send_mail(notice, settings)
         assert len(bytes(sink.received[0])) <= NOTICE_LIMIT
     assert len(notice.subject) <= SUBJECT_LIMIT

@@ -209,7 +209,7 @@ def test_postgres_gone(told: Told) -> None:
     assert told.run(DATABASE_URL="postgresql://127.0.0.1:1/x").returncode == 12
     (subject,) = told.subjects()
     assert subject.startswith("[visitas] FAILED: load: Postgres does not answer")
-    assert "Left in the work directory: 1 files\n" in plain(told.mail.received[0])
+    assert "Left in the work directory: 1 file\n" in plain(told.mail.received[0])
     told.mail.received.clear()
     assert told.run(DATABASE_URL="postgresql://127.0.0.1:1/x").returncode == 12
     assert "Files on the server:        1 = 0 pulled + 1 pulled before\n" in plain(told.mail.received[0])

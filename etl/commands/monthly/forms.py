@@ -4,6 +4,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from base.masking import clean
+from notices.language import Language
 
 MINUTE, HOUR = 60, 3600
 YEAR = 12  # months
@@ -46,33 +47,33 @@ class Month(NamedTuple):
 class Rate(float):
     """A share from 0 to 1."""
 
-    def __str__(self) -> str:
+    def said(self, words: Language) -> str:
         """Return ``12.5 %`` for 0.125."""
-        return f"{100 * self:.1f} %"
+        return f"{words.number(100 * self, 1)} %"
 
 
 class Size(int):
     """A number of bytes."""
 
-    def __str__(self) -> str:
+    def said(self, words: Language) -> str:
         """Return ``626 kB`` for 626,400, with three digits or more."""
         size, unit = float(self), 0
         while size >= 999.5 and unit < len(UNITS) - 1:
             size, unit = size / 1000, unit + 1
-        return f"{size:,.{0 if size >= 99.95 or not unit else 1}f} {UNITS[unit]}"
+        return f"{words.number(size, 0 if size >= 99.95 or not unit else 1)} {UNITS[unit]}"
 
 
 class Seconds(float):
     """How long something took."""
 
-    def __str__(self) -> str:
+    def said(self, words: Language) -> str:
         """Return ``2.3 s``, ``32 s``, ``4 min 12 s`` or ``1 h 05 min``."""
         whole = round(self)
         if whole < MINUTE:
-            return f"{self:.1f} s" if self < 9.95 else f"{whole} s"
+            return f"{words.number(self, 1 if self < 9.95 else 0)} s"
         if whole < HOUR:
             return f"{whole // MINUTE} min {whole % MINUTE:02} s"
-        return f"{whole // HOUR:,} h {whole % HOUR // MINUTE:02} min"
+        return f"{words.number(whole // HOUR)} h {whole % HOUR // MINUTE:02} min"
 
 
 def share(part: int, whole: int) -> Rate | None:
@@ -80,30 +81,37 @@ def share(part: int, whole: int) -> Rate | None:
     return Rate(part / whole) if whole else None
 
 
-def change(now: float | None, before: float | None) -> str:
+def change(now: float | None, before: float | None, words: Language) -> str:
     """Return ``+12.5 %`` or ``-2`` for two counts, ``+1.2 points`` for two rates, and nothing if that cannot be said."""
     if now is None or before is None:
         return ""
     if isinstance(now, Rate):
-        return f"{round(100 * (now - before), 1) + 0:+.1f} points"  # + 0: no minus before 0.0
-    return f"{100 * (now / before - 1):+.1f} %" if before >= FEW else f"{now - before:+,}"
+        return words("{change} points", change=signed(100 * (now - before), 1, words))
+    return f"{signed(100 * (now / before - 1), 1, words)} %" if before >= FEW else signed(now - before, 0, words)
 
 
-def month_name(day: date) -> str:
+def signed(number: float, digits: int, words: Language) -> str:
+    """Return a number with its sign, which is no minus before 0.0."""
+    return f"{'-' if round(number, digits) < 0 else '+'}{words.number(abs(number), digits)}"
+
+
+def month_name(day: date, words: Language) -> str:
     """Return ``November 2026`` for a day of it."""
-    return f"{day:%B} {day.year}"
+    return words.day(day, "yMMMM")
 
 
-def said(value: object) -> str:
+def said(value: object, words: Language) -> str:
     """Return a value as people read it; the words of others are cut, printable and without a mailbox."""
-    if value is None:
-        return UNKNOWN
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, Month):
-        return f"{value.first:%b} {value.year}"
-    if isinstance(value, datetime):
-        return f"{value:%-d %b %H:%M}"
-    if isinstance(value, date):
-        return f"{value:%-d %b}"
-    return f"{value:,}" if type(value) is int else str(value)
+    match value:
+        case None:
+            return UNKNOWN
+        case Rate() | Size() | Seconds():
+            return value.said(words)
+        case Month():
+            return words.day(value.first, "yMMM")
+        case date():
+            clock = f" {value:%H:%M}" if isinstance(value, datetime) else ""
+            return words.day(value, "MMMd") + clock
+        case int():
+            return words.number(value)
+    return clean(str(value))
