@@ -21,7 +21,7 @@ class Option(ctypes.Structure):
     )
 
 
-def library() -> ctypes.CDLL:
+def functions() -> ctypes.CDLL:
     """Return libpq's functions."""
     return ctypes.CDLL(psycopg2._psycopg.__file__)
 
@@ -47,7 +47,7 @@ def resolve(address: str) -> dict[str, str]:
     libpq knows the order, the files and the defaults of its version. No connection is made: libpq looks all of this up, and
     then refuses what is asked for.
     """
-    libpq = library()
+    libpq = functions()
     libpq.PQconnectStart.restype = ctypes.c_void_p
     libpq.PQconninfo.restype = ctypes.POINTER(Option)
     libpq.PQerrorMessage.restype = ctypes.c_char_p

@@ -75,7 +75,7 @@ class Refusals:
     def diagnose(self, error: psycopg2.OperationalError, dsn: str) -> StageError:
         """Return the trouble of a connection that was not made: an Outage if waiting may heal it."""
         words = sentence(error)
-        if PASSING.search(first_line(error)) or libpq.library().PQping(dsn.encode()) == STARTING:
+        if PASSING.search(first_line(error)) or libpq.functions().PQping(dsn.encode()) == STARTING:
             self._count = 0
             return no_answer(words)
         self._count = self._count + 1 if words == self._words else 1

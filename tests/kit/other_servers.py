@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -19,7 +20,7 @@ SFTP_SERVER = Path("/usr/lib/openssh/sftp-server")  # where Debian's Dropbear lo
 PROFTPD_MODULES = Path("/usr/lib/proftpd")
 
 
-class Server:
+class Server(ABC):
     """A server with a host key and the key of a user, both made here. A subclass says how it is started."""
 
     def __init__(self, folder: Path, served: Path) -> None:
@@ -34,9 +35,9 @@ class Server:
         shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
         self.process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> list[str]:
         """Write what the server needs and return the command that runs it, or skip the test."""
-        raise NotImplementedError  # each kind of server says how it is started
 
     def start(self) -> None:
         """Start it and wait until it listens."""
