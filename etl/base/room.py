@@ -24,9 +24,8 @@ class Room:
         self._folder = folder
         usage = shutil.disk_usage(folder)
         self._kept = min(usage.total // PART_KEPT, MOST_KEPT)
-        self._kept_for_announced = (
-            self._kept + usage.free // 2
-        )  # or a server that lies of one report would leave no room for others
+        # Without it, a server that lies of one report would leave no room for the others.
+        self._kept_for_announced = self._kept + usage.free // 2
         self._promised = waiting
         self._lock = Lock()
 

@@ -4,6 +4,7 @@ import socket
 import threading
 from base64 import b64encode
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_a_good_installation(night: Night, crontab: None, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stdout
     assert "FAULT" not in done.stdout
     assert done.stdout.endswith("No problems.\n")
-    for found in (f"2 0 * * * cd {ROOT}", "PostgreSQL 18", "0 reports waiting", "America/Mexico_City"):
+    for found in (f"2 0 * * * cd {quote(str(ROOT))}", "PostgreSQL 18", "0 reports waiting", "America/Mexico_City"):
         assert found in done.stdout
     assert (mail.received, slack.received, switch.received) == ([], [], [])  # nothing was sent
     assert list(night.source.iterdir()) == []

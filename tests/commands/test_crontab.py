@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -18,6 +19,7 @@ from kit.servers import crontab_of_tests
 
 pytestmark = pytest.mark.xdist_group("crontab")  # there is one of it
 FOLDERS = ["plain", "visitas año", 'it\'s "50%" (of) $HOME & `more`', "tab\there\\n"]
+HERE = quote(str(ROOT))
 LOCALES = ["C", "C.UTF-8", "POSIX"]
 OTHERS = [
     "# a comment with etl/etl.sh",
@@ -104,8 +106,8 @@ def test_a_crontab_that_cannot_be_read_is_not_replaced(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "folder"),
     [
-        (f"cd {ROOT} && bash etl/etl.sh &", ROOT),
-        (f"bash {ROOT}/etl/etl.sh>/dev/null 2>&1", ROOT),
+        (f"cd {HERE} && bash etl/etl.sh &", ROOT),
+        (f"bash {HERE}/etl/etl.sh>/dev/null 2>&1", ROOT),
         (f"cd '{ROOT}/sql/..';./etl/etl.sh --as-of 2013-02-15", ROOT),
         (r"cd $'/srv/a\303\261o b\'c' && bash etl/etl.sh", Path("/srv/año b'c")),
         (r"cd /srv/a\ b\%c && bash etl/etl.sh", Path("/srv/a b%c")),

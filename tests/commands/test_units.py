@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from unittest.mock import patch
 
 import pytest
@@ -242,7 +243,7 @@ def test_no_night_runs_as_root(machine: Machine, tmp_path: Path) -> None:
 def test_what_check_finds(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(sftp_host="x", sftp_user="x")
     units.install(None, None)
-    monkeypatch.setattr(crontab, "read_lines", lambda: [f"2 0 * * * cd {ROOT} && bash etl/etl.sh &"])
+    monkeypatch.setattr(crontab, "read_lines", lambda: [f"2 0 * * * cd {quote(str(ROOT))} && bash etl/etl.sh &"])
     with pytest.raises(StageError, match=r"visitas\.timer starts the night, and so does cron: 2 0"):
         units.starter(settings)
     machine.systemctl.with_name("systemctl.says").write_text("disabled\n")
