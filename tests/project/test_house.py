@@ -13,7 +13,7 @@ SCRIPTS = "the row of scripts"
 LAYERS = [  # from the lowest; packages of one layer do not import one another
     {"base"},
     {"parsing"},
-    {"postgres", "sftp"},
+    {"postgres", "sftp", "spark"},
     {"notices"},
     {"backup"},
     {"runtime"},
