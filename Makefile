@@ -10,7 +10,7 @@ PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 # Installed is only what a lock names, from files with the hashes that stand there. Nothing is built.
 LOCKED := --require-hashes --only-binary :all: --no-deps
-install = echo "Installing the packages of $(2) ..."; $(PYTHON) -m pip --python $(1) install --quiet --disable-pip-version-check $(LOCKED) -r $(2)
+install = echo "Installing the packages of $(2) ..."; $(PYTHON) -m pip --python $(1) install --quiet --disable-pip-version-check $(LOCKED) $(3) -r $(2)
 LAY_OUT := cp sftp-server/data-backup/report_*.txt sftp-server/data/
 # Local nights see cron's bare environment, so that nothing of a real installation leaks into them.
 BARE := env -i $${HOME:+HOME="$$HOME"} PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
@@ -26,9 +26,12 @@ given = $(if $(filter $(1),$(TYPED)),$(2)="$$$(1)")
 YES_TYPED = $(if $(filter YES,$(TYPED)),$(if $(filter 1,$(YES)),--yes))
 # A cron line, or units of systemd; below DESTDIR, as for every make install.
 SYSTEMD_TYPED = $(if $(filter SYSTEMD,$(TYPED)),$(if $(filter 1,$(SYSTEMD)),--systemd $(call given,DESTDIR,--destdir)))
+# The engine of make testing, and what it needs.
+ENGINE_TYPED = $(if $(filter ENGINE,$(TYPED)),$(filter spark,$(ENGINE)))
+SPARK = $(if $(ENGINE_TYPED),.venv/spark)
 export PYTHON3
 
-.PHONY: help etl-setup postgres-setup sftp-setup testing psql postgres-stop check notify-test report status history explain verify-backups restore-drill prune undo reload rejects replay forget schedule unschedule test \
+.PHONY: help etl-setup lake-setup postgres-setup sftp-setup testing lake-sql psql postgres-stop check notify-test report status history explain verify-backups restore-drill prune undo reload rejects replay forget schedule unschedule test \
         crash-test bench lint lock sbom clean
 
 help: ## List the targets
@@ -36,6 +39,9 @@ help: ## List the targets
 
 etl-setup: .venv/etl ## Make the virtual environment and install the pinned packages
 	echo "The ETL is installed. Next: cp .env.example .env, fill it in, then make postgres-setup."
+
+lake-setup: .venv/spark ## Install what ENGINE=spark needs beside Java
+	echo "Spark is installed. Next: ENGINE=spark in .env, or make testing ENGINE=spark."
 
 postgres-setup: .venv/etl ## Create or update the schema: in your database if one is set, else in an embedded one
 	own=$$($(PYTHON) etl own-database)
@@ -51,7 +57,7 @@ sftp-setup: .venv/etl ## Lay out the sample reports for the mock SFTP server
 	$(LAY_OUT)
 	echo "$$(ls sftp-server/data/report_*.txt | wc -l) reports are in sftp-server/data/. To serve them: $(PYTHON) sftp-server/sftp-mock.py"
 
-testing: .venv/etl .venv/postgres ## Run a real night here: embedded PostgreSQL, mock SFTP server, sample reports
+testing: .venv/etl .venv/postgres $(SPARK) ## Run a real night here: embedded PostgreSQL, mock SFTP server, sample reports; ENGINE=spark
 	umask 077; mkdir -p .local
 	[ -O .local ] || { echo "The folder .local belongs to another user: a night here would take the database away from that user." >&2; exit 2; }
 	exec 9> .local/testing.lock
@@ -65,13 +71,17 @@ testing: .venv/etl .venv/postgres ## Run a real night here: embedded PostgreSQL,
 	trap 'kill $$mock 2> /dev/null || true' EXIT
 	until grep -qs Serving .local/sftp_mock.out; do kill -0 $$mock; sleep 0.1; done
 	port=$$(sed -nE 's|.*sftp://127.0.0.1:([0-9]+)/.*|\1|p' .local/sftp_mock.out)
-	sed -e "s|@PORT@|$$port|" -e "s|@URL@|$$url|" tests/kit/testing.env > .local/testing.env
+	sed -e "s|@PORT@|$$port|" -e "s|@URL@|$$url|" -e "s|@ENGINE@|$(ENGINE_TYPED)|" tests/kit/testing.env > .local/testing.env
 	echo "Running bash etl/etl.sh ..."
 	status=0; $(BARE) bash etl/etl.sh || status=$$?
 	case $$status in 2 | 11 | 130) exit $$status ;; esac # no run of ours is in the load log
 	$(BARE) $(PYTHON) etl last-run
+	[ -z "$(ENGINE_TYPED)" ] || { echo "Look at the tables: make lake-sql (for example: select * from visitor;)"; exit $$status; }
 	echo "Look at the tables: make psql (for example: select * from campaign_summary;)"
 	exit $$status
+
+lake-sql: .venv/etl .venv/spark ## Open the tables of ENGINE=spark
+	$(LOOK) lake-sql
 
 psql: .venv/postgres ## Open the embedded database
 	$(PYTHON) sql/local-postgres.py psql
@@ -148,6 +158,7 @@ lock: .local/tools/installed ## Renew the lock files from the lists of packages 
 	lock etl requirements.txt
 	lock sql sql/requirements.txt -c etl/requirements.lock
 	lock etl/commands/monthly etl/commands/monthly/requirements.txt -c etl/requirements.lock
+	lock etl/spark etl/spark/requirements.txt --no-binary pyspark $(patsubst %,-c %/requirements.lock,etl sql etl/commands/monthly)
 	lock tests tests/requirements.txt $(patsubst %,-c %/requirements.lock,etl sql etl/commands/monthly)
 	lock tests/tools tests/tools/requirements.txt
 
@@ -184,6 +195,10 @@ clean: ## Remove what local runs made, the embedded database included; not where
 .venv/tests: tests/requirements.lock .venv/etl .venv/monthly
 .venv/etl .venv/monthly .venv/postgres .venv/tests: .venv/python
 	$(call install,.venv,$(filter %.lock,$^))
+	touch $@
+
+.venv/spark: etl/spark/requirements.lock .venv/etl
+	$(call install,.venv,$<,--no-binary pyspark) # pyspark 3.5 comes as source only: it alone is built
 	touch $@
 
 .local/tools/installed: tests/tools/requirements.lock .venv/python

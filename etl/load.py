@@ -15,7 +15,7 @@ from base.trouble import StageError, Status
 from base.waiting import Outage
 from base.workdir import Report, WorkDir
 from parsing.faults import Code
-from postgres import changes, ledger, migrations
+from postgres import changes, decision, ledger, migrations
 from postgres.database import Database
 from postgres.erasure import pass_over
 from postgres.insertion import Insertion, Staged
@@ -103,6 +103,7 @@ def load_safely(database: Database, staged: Staged, run: Run, settings: Settings
 def prepare(cursor: cursor, run: Run, settings: Settings) -> None:
     """Verify the schema, wait until no other run loads, enter this run, and bring the counters to its basis."""
     migrations.verify(cursor)
+    decision.refuse_lake(cursor)
     cursor.execute(query("load/basis_lock"))
     ledger.open_run(cursor, run, settings)
     wanted = {"as_of": settings.as_of, "visit_event": settings.visit_event}

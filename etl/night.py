@@ -29,7 +29,7 @@ def main(settings: Settings, run: Run) -> int:
     if url := settings.healthcheck_url:  # in a thread: the night does not wait for the ping
         threading.Thread(target=ping_start, args=(url, run), daemon=True).start()
     command = ["bash", str(ROOT / "etl" / "stages.sh")]
-    environment = os.environ | {RUN_ID: run.id, "AS_OF": str(settings.as_of)}
+    environment = os.environ | {RUN_ID: run.id, "AS_OF": str(settings.as_of), "ENGINE": settings.engine}
     trouble: StageError | None = None
     # The stages inherit the lock file only: every other descriptor closes itself.
     with subprocess.Popen(command, env=environment, close_fds=False) as stages:

@@ -6,10 +6,14 @@ set -u
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 status=0
 export SMTP_PASSWORD='' SLACK_WEBHOOK_URL='' HEALTHCHECK_URL='' # empty, or a stage would read them from .env; notify.py needs them
-for stage in extract transform load archive; do
+case ${ENGINE:-} in
+    spark) stages=(extract lake archive) ;;
+    *) stages=(extract transform load archive) ;;
+esac
+for stage in "${stages[@]}"; do
     case $stage in # the secrets that the stage does not need
         transform) without=(SFTP_PASSWORD= DATABASE_URL= PGPASSWORD= ALLOW_INSECURE=true) ;; # it asks no server; PGHOST alone would be refused
-        load) without=(SFTP_PASSWORD=) ;;
+        load | lake) without=(SFTP_PASSWORD=) ;;
         *) without=() ;;
     esac
     env "${without[@]}" "$root/.venv/bin/python" "$root/etl/$stage.py" || {

@@ -67,6 +67,7 @@ from (values ('visitor', 'select, insert, update, delete'),
              ('load_change', 'select, insert'),
              ('load_replay', 'select, insert'),
              ('load_erased', 'select, insert'),
+             ('lake_night', 'select, insert, update'),
              ('load_file_id_seq', 'usage')) as wanted (name, rights)
 where to_regclass(format('%I.%I', :'schema', name)) is not null
 \gexec

@@ -94,6 +94,9 @@ class Settings(DatabaseSettings):
     notice_language: Literal["en", "es"] = "en"
     lock_alert_hours: float = Field(6, ge=0)
     night_limit_hours: float = Field(12, gt=0, le=24 * LONGEST)
+    engine: Literal["postgres", "spark"] = "postgres"
+    landing_url: str = ".local/landing"
+    lake_url: str = ".local/lake"
     log_format: Literal["text", "json"] = "text"
     log_keep_days: int = Field(30, ge=1)
 
@@ -164,6 +167,19 @@ class Settings(DatabaseSettings):
             raise ValueError("WORK_DIR and BACKUP_DIR must be two folders")
         return self
 
+    @field_validator("landing_url", "lake_url")
+    @classmethod
+    def _whole_address(cls, url: str) -> str:
+        """Return the address; a path without a scheme is one of this machine, and starts at the repo root."""
+        return url if "://" in url else str(ROOT / url)
+
+    @field_validator("engine")
+    @classmethod
+    def _able_to(cls, engine: str, about: ValidationInfo) -> str:
+        if engine == "spark" and (about.data.get("on_reused_name") == "replace" or about.data.get("errors_keep_days")):
+            raise ValueError("spark is not built for ON_REUSED_NAME=replace, nor for ERRORS_KEEP_DAYS")
+        return engine
+
     def now(self) -> datetime:
         """Return the current time in TIMEZONE."""
         return datetime.now(tz.gettz(self.timezone))
@@ -227,10 +243,11 @@ def keep_sound(values: dict[str, Any], invalid: set[str]) -> dict[str, Any]:
 
 
 KNOWN = {name.upper() for name in Settings.model_fields}
-OF_LIBRARIES = re.compile(  # what libpq, Python and OpenSSL look for in the environment: the settings file may set it
+OF_LIBRARIES = re.compile(  # what libpq, Python, OpenSSL and Spark look for in the environment: the settings file may set it
     "PG(HOST(ADDR)?|PORT|DATABASE|USER|PASS(WORD|FILE)|SERVICE(FILE)?|OPTIONS|APPNAME|SSL[A-Z]+|REQUIRE(SSL|PEER|AUTH)"
     "|CHANNELBINDING|GSS[A-Z]+|KRBSRVNAME|CONNECT_TIMEOUT|CLIENTENCODING|TARGETSESSIONATTRS|LOADBALANCEHOSTS"
-    "|M(IN|AX)PROTOCOLVERSION|DATESTYLE|TZ|GEQO|SYSCONFDIR|LOCALEDIR)|(HTTPS?|NO)_PROXY|(https?|no)_proxy|SSL_CERT_(FILE|DIR)"
+    "|M(IN|AX)PROTOCOLVERSION|DATESTYLE|TZ|GEQO|SYSCONFDIR|LOCALEDIR)|(JAVA|SPARK|HADOOP)_HOME|(SPARK|HADOOP|YARN)_CONF_DIR"
+    "|PYSPARK_PYTHON|PYICEBERG_[A-Z_]+|(HTTPS?|NO)_PROXY|(https?|no)_proxy|SSL_CERT_(FILE|DIR)"
 )
 OF_CRON = {"MAILTO", "MAILFROM"}  # set by cron for its jobs; similar to settings, but not settings
 

@@ -14,6 +14,7 @@ class Status(IntEnum):
     LOCKED = 11  # another run holds the lock
     POSTGRES = 12
     DISK = 13  # disk or backup
+    CLUSTER = 14  # Spark, where ENGINE=spark
     LATE = 15  # the night passed NIGHT_LIMIT_HOURS
 
 

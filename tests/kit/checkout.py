@@ -22,7 +22,7 @@ class Checkout:
         (folder / ".venv").mkdir()
         for name in ("bin", "lib", "pyvenv.cfg"):
             (folder / ".venv" / name).symlink_to((ROOT / ".venv").resolve() / name)
-        for name in ("python", "etl", "monthly", "postgres", "tests"):  # what make takes for installed
+        for name in ("python", "etl", "monthly", "postgres", "spark", "tests"):  # what make takes for installed
             (folder / ".venv" / name).touch()
         for path in folder.rglob("requirements.lock"):
             os.utime(path, (0, 0))

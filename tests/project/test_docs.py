@@ -79,7 +79,8 @@ def test_scripts_explain_themselves(script: str) -> None:
 
 
 def test_requirements_have_a_reason() -> None:
-    for requirements in ("requirements.txt", "sql/requirements.txt", "etl/commands/monthly/requirements.txt"):
+    lists = ("requirements.txt", "sql/requirements.txt", "etl/commands/monthly/requirements.txt", "etl/spark/requirements.txt")
+    for requirements in lists:
         for name in re.findall(r"^([a-z0-9-]+)==", (ROOT / requirements).read_text(), re.MULTILINE):
             assert re.search(rf"^\| {name} \|", ENGINEERS, re.MULTILINE), name
 

@@ -13,8 +13,8 @@ SCRIPTS = "the row of scripts"
 LAYERS = [  # from the lowest; packages of one layer do not import one another
     {"base"},
     {"parsing"},
-    {"postgres", "sftp", "spark"},
-    {"notices"},
+    {"postgres", "sftp"},
+    {"notices", "spark"},
     {"backup"},
     {"runtime"},
     {SCRIPTS},
@@ -22,7 +22,7 @@ LAYERS = [  # from the lowest; packages of one layer do not import one another
     {"__main__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(LAYERS) for room in rooms}
-STATEMENT = re.compile(r'"((?:changes|commands|ledger|load|notices|schema|session)/\w+)"')
+STATEMENT = re.compile(r'"((?:changes|commands|lake|ledger|load|notices|schema|session)/\w+)"')
 
 
 def room_of(path: Path) -> str:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from importlib.metadata import distribution, distributions
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,16 +20,24 @@ INSTALLED = {  # the lock of each list that make test installs from
     "etl/commands/monthly/requirements.txt": "etl/commands/monthly/requirements.lock",
     "tests/requirements.txt": "tests/requirements.lock",
 }
-LISTS = INSTALLED | {"tests/tools/requirements.txt": "tests/tools/requirements.lock"}
+if find_spec("pyspark"):  # make lake-setup
+    INSTALLED["etl/spark/requirements.txt"] = "etl/spark/requirements.lock"
+LISTS = INSTALLED | {
+    "tests/tools/requirements.txt": "tests/tools/requirements.lock",
+    "etl/spark/requirements.txt": "etl/spark/requirements.lock",
+}
 UNLOCKED = {"pip", "setuptools"}  # what Python brings along
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 sys.path.insert(0, sys.argv[1])
 for module in pkgutil.walk_packages([sys.argv[1]]):
-    if module.name not in ("__main__", "commands.monthly.charts"):
+    if module.name not in ("__main__", "commands.monthly.charts", *sys.argv[2:]):
         importlib.import_module(module.name)
         print(module.name)
 """
+OF_SPARK = [
+    f"spark.{name}" for name in ("exactly_once", "landing", "night", "parse", "tables")
+]  # only ENGINE=spark imports these
 
 Pins = dict[str, str]
 
@@ -91,7 +100,8 @@ def test_no_lock_names_a_registry() -> None:
 
 
 def test_locks_of_one_environment_agree() -> None:
-    found = {pin for lock in INSTALLED.values() for pin in pins((ROOT / lock).read_text()).items()}
+    locks = {*INSTALLED.values(), LISTS["etl/spark/requirements.txt"]}
+    found = {pin for lock in locks for pin in pins((ROOT / lock).read_text()).items()}
     assert len({name for name, _ in found}) == len(found)
 
 
@@ -128,7 +138,7 @@ def python(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
 
 
 def test_the_night_and_the_mock_server_need_nothing_but_the_lock_of_the_night(night_only: dict[str, str]) -> None:
-    done = python("-c", IMPORT_ALL, ETL, **night_only)
+    done = python("-c", IMPORT_ALL, ETL, *OF_SPARK, **night_only)
     assert done.returncode == 0, done.stderr
     assert {"night", "load", "sftp.client", "commands.report"} <= set(done.stdout.split())
     done = python(ROOT / "sftp-server" / "sftp-mock.py", "--help", **night_only)

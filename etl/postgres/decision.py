@@ -1,0 +1,102 @@
+"""The decision over a night in the lake: one transaction of the load log says that what was written to a branch counts."""
+
+from typing import Any, NamedTuple
+
+from psycopg2.extensions import cursor
+
+from base.fate import Fate
+from base.run import Run
+from base.settings import Settings
+from base.trouble import StageError, Status
+from base.workdir import Verdict
+from postgres import ledger, migrations
+from postgres.ledger import Basis, Delivery
+from postgres.statements import one, prepare_once, query, rows
+
+CAMPAIGN = ("send_date", "file_id", "sent", "hard_bounces", "opened", "clicked", "opened_and_clicked", "unsubscribed")
+REJECT = ("file_id", "code", "lines")
+
+
+class State(NamedTuple):
+    """What earlier nights have left."""
+
+    basis: Basis | None  # None: no night yet
+    unpublished: list[str]  # branches that were decided
+
+
+class Outcome(NamedTuple):
+    """What becomes of one report."""
+
+    file_id: int
+    verdict: Verdict
+    delivery: Delivery
+    fate: Fate
+    rows_read: int = 0
+    rows_loaded: int = 0
+    visitors_new: int = 0
+    visitors_updated: int = 0
+
+
+class Decision(NamedTuple):
+    """What one transaction enters."""
+
+    branch: str | None  # None: nothing was written to the lake
+    outcomes: list[Outcome]
+    campaigns: list[tuple[Any, ...]]  # rows for load_campaign
+    rejects: list[tuple[Any, ...]]  # rows for load_reject
+
+
+def begin(cursor: cursor, run: Run, settings: Settings) -> State:
+    """Verify the schema, enter the run, and return what earlier nights have left."""
+    migrations.verify(cursor)
+    has_lake, has_history = one(cursor, "load/lake_in_use")
+    if has_history and not has_lake:
+        raise StageError(Status.SETTINGS, "the history is in Postgres, not in the lake.", "make lake-import brings it there.")
+    ledger.open_run(cursor, run, settings)
+    return State(one(cursor, "load/basis"), [branch for (branch,) in rows(cursor, "load/lake_unpublished")])
+
+
+def refuse_lake(cursor: cursor) -> None:
+    """Raise StageError if the history is in the lake: Postgres alone cannot go on with it."""
+    has_lake, _ = one(cursor, "load/lake_in_use")
+    if has_lake:
+        raise StageError(Status.SETTINGS, "the history is in the lake, and ENGINE is postgres.", "set ENGINE=spark.")
+
+
+def look(cursor: cursor, verdicts: list[Verdict]) -> list[Delivery]:
+    """Return what the load log knows of each report."""
+    found = []
+    for verdict in verdicts:
+        cursor.execute(prepare_once(cursor, "ledger/file_look"), vars(verdict))
+        ((*delivery, _, _),) = cursor.fetchall()
+        found.append(Delivery(*delivery))
+    return found
+
+
+def decide(cursor: cursor, run: Run, decision: Decision, basis: Basis) -> None:
+    """Enter the night: its files, their sums, what the counters mean, and the branch that counts. Safe to repeat."""
+    cursor.execute(query("load/basis_lock"))
+    if decision.branch:
+        cursor.execute(query("load/lake_decide"), {"branch": decision.branch, "run_id": run.id})
+        if not cursor.rowcount:  # decided, and then the connection was lost
+            return
+    for outcome in decision.outcomes:
+        if look(cursor, [outcome.verdict])[0].known:
+            continue
+        values = outcome._asdict() | vars(outcome.verdict) | outcome.delivery._asdict()
+        values |= {"run_id": run.id, "status": outcome.fate}
+        values |= {"rows_read": outcome.rows_read, "rows_rejected": outcome.rows_read - outcome.rows_loaded}
+        cursor.execute(prepare_once(cursor, "ledger/file_add"), values)
+    cursor.execute(query("load/lake_campaigns"), by_column(CAMPAIGN, decision.campaigns))
+    cursor.execute(query("load/lake_rejects"), by_column(REJECT, decision.rejects))
+    cursor.execute(query("load/basis_set"), dict(zip(("as_of", "visit_event"), basis, strict=True)))
+
+
+def by_column(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    """Return rows as a list for each column."""
+    return {name: [row[place] for row in rows] for place, name in enumerate(names)}
+
+
+def set_published(cursor: cursor, branch: str) -> None:
+    """Enter that readers see the branch."""
+    cursor.execute(query("load/lake_published"), {"branch": branch})

@@ -1,0 +1,221 @@
+"""A night into the lake, exactly once: write all of it to a branch, audit, decide in Postgres, publish.
+
+Postgres decides: what its load log has of a night counts, whatever was killed when. A start publishes what was decided, and
+drops what was not.
+"""
+
+import logging
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from base.fate import Fate
+from base.processes import share_out
+from base.progress import progress
+from base.run import Run
+from base.settings import Settings
+from base.workdir import Report, Verdict, boot_id
+from parsing.columns import check_header
+from parsing.faults import Code, Fault, storable
+from postgres import decision, ledger
+from postgres.database import Database
+from postgres.decision import Decision, Outcome
+from postgres.ledger import Basis, Delivery
+from spark import tables
+from spark.landing import Landing
+from spark.night import Counted, Night, WholeFault, ship
+from spark.parse import Part
+from spark.pieces import Survey
+from spark.session import start, trouble, trouble_named
+
+NO_ID = 2**31 - 1  # above every file id
+
+log = logging.getLogger("etl.lake")
+
+
+class Incoming(NamedTuple):
+    """A report of tonight."""
+
+    file_id: int
+    url: str  # where the workers read it
+    survey: Survey
+    verdict: Verdict
+    delivery: Delivery
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its lines are to be read."""
+        return self.verdict.fate == Fate.ACCEPTED and not self.delivery.loaded
+
+
+def bring(reports: list[Report], database: Database, run: Run, settings: Settings) -> set[Fate]:
+    """Bring the reports into the lake and return their fates. Spark starts only if it is needed."""
+    state = database.run(decision.begin, run, settings)
+    landing = Landing(settings.landing_url)
+    landing.clear()
+    files = take_in(landing, reports, database)
+    basis = (settings.as_of, settings.visit_event)
+    recount = state.basis is not None and means_other(state.basis, basis)
+    made = None
+    if state.unpublished or recount or not all(file.delivery.loaded for file in files):
+        with trouble_named(), closing(Lake(database, run, settings)) as lake:
+            lake.finish(state.unpublished)
+            if recount or not all(file.delivery.loaded for file in files):
+                made = lake.load(files, recount)
+    if made is None and (files or state.basis != basis):
+        made = Decision(None, judge(files, {}, settings), [], [])
+        database.run(decision.decide, run, made, basis)
+    landing.clear()
+    outcomes = made.outcomes if made else []
+    for outcome in outcomes:
+        tell(outcome, settings)
+    return {outcome.fate for outcome in outcomes}
+
+
+def means_other(old: Basis, new: Basis) -> bool:
+    """Return whether the counters of the older nights change: another month, or another visit event."""
+    return (old[0].year, old[0].month, old[1]) != (new[0].year, new[0].month, new[1])
+
+
+def take_in(landing: Landing, reports: list[Report], database: Database) -> list[Incoming]:
+    """Copy the reports to the landing folder; return those that no earlier run has entered in the load log."""
+    numbered = list(enumerate(reports))
+    with progress("lake", sum(report.path.stat().st_size for report in reports)):
+        surveys = list(share_out(landing.take, numbered))
+    verdicts = [verdict_of(report, survey) for report, survey in zip(reports, surveys, strict=True)]
+    deliveries = database.run(decision.look, verdicts)
+    ids = database.run(ledger.reserve_ids, len(reports))
+    urls = [landing.url(number) for number, _ in numbered]
+    files = map(Incoming, ids, urls, surveys, verdicts, deliveries)
+    return [file for file in files if not file.delivery.known]
+
+
+def verdict_of(report: Report, survey: Survey) -> Verdict:
+    """Return what is known of a report before its lines are parsed."""
+    info = report.path.stat()
+    return Verdict(
+        name=report.name,
+        sha256=survey.sha256,
+        bytes=survey.size,
+        mtime=int(info.st_mtime),
+        pulled_at=info.st_ctime,
+        fate=Fate.REFUSED if check_header(survey.header) else Fate.ACCEPTED,
+        rows_read=0,
+        rows_accepted=0,
+        error_rows=0,
+        said=report.said(),
+        boot_id=boot_id(),
+    )
+
+
+class Lake:
+    """The lake in one run."""
+
+    def __init__(self, database: Database, run: Run, settings: Settings) -> None:
+        self._database = database
+        self._run = run
+        self._settings = settings
+        self._session = start(settings)
+
+    def close(self) -> None:
+        """Stop Spark."""
+        self._session.stop()
+
+    def finish(self, unpublished: list[str]) -> None:
+        """Publish what earlier runs have decided, and drop what they have not."""
+        tables.make_tables(self._session)
+        for branch in unpublished:
+            self.publish(branch)
+        tables.drop_branches(self._session)
+
+    def publish(self, branch: str) -> None:
+        """Show readers the branch."""
+        tables.publish(self._session, branch)
+        self._database.run(decision.set_published, branch)
+
+    def load(self, files: list[Incoming], recount: bool) -> Decision:
+        """Write the files to a branch of this run's own, audit it, decide, publish it."""
+        basis = (self._settings.as_of, self._settings.visit_event)
+        branch = tables.Branch(self._session, f"night_{self._run.id}")
+        new = [file for file in files if file.is_new]
+        parts = [
+            Part(file.file_id, file.url, piece, frozenset(file.delivery.erased)) for file in new for piece in file.survey.pieces
+        ]
+        with tempfile.TemporaryDirectory() as folder:
+            ship(self._session, Path(folder))
+            night = Night(self._session, branch, parts, min((file.file_id for file in files), default=NO_ID))
+            made = write(night, files, recount, self._settings)
+        self._database.run(decision.decide, self._run, made, basis)
+        self.publish(branch.name)
+        tables.drop_branches(self._session)
+        return made
+
+
+def write(night: Night, files: list[Incoming], recount: bool, settings: Settings) -> Decision:
+    """Write the files to the night's branch, audit what was written, and return what is to be decided."""
+    counted = night.count()
+    for file in files:
+        if file.is_new and file.survey.lines != 1 + sum(counted[file.file_id]):
+            raise trouble(f"{file.verdict.name} has {file.survey.lines:,} lines, and {sum(counted[file.file_id]):,} were parsed")
+    outcomes = judge(files, counted, settings)
+    loaded = [outcome.file_id for outcome in outcomes if outcome.fate is Fate.LOADED]
+    kept = [outcome.file_id for outcome in outcomes if outcome.fate in (Fate.LOADED, Fate.QUARANTINED)]
+    night.choose(loaded, kept, whole_faults(files, outcomes, counted))
+    night.write_lines()
+    visitors = night.count_visits((settings.as_of, settings.visit_event), recount) if loaded or recount else {}
+    night.audit()
+    for place, outcome in enumerate(outcomes):
+        new, found = visitors.get(outcome.file_id, (0, 0))
+        outcomes[place] = outcome._replace(visitors_new=new, visitors_updated=found)
+    return Decision(night.branch.name, outcomes, night.campaigns(), night.rejects())
+
+
+def judge(files: list[Incoming], counted: dict[int, Counted], settings: Settings) -> list[Outcome]:
+    """Return what becomes of each file. Of copies that come in one night, the first is loaded."""
+    loaded: set[str] = set()
+    outcomes = []
+    for file in files:
+        lines = counted.get(file.file_id, Counted())
+        read = lines.loaded + lines.rejected
+        fate = Fate.LOADED
+        if file.delivery.loaded or file.verdict.sha256 in loaded:
+            fate, read = Fate.DUPLICATE, 0
+        elif file.verdict.fate == Fate.REFUSED:
+            fate = Fate.REFUSED
+        elif read and lines.rejected / read > settings.max_error_rate:
+            fate = Fate.QUARANTINED
+        else:
+            loaded.add(file.verdict.sha256)
+        rows_loaded = lines.loaded if fate is Fate.LOADED else 0
+        outcomes.append(Outcome(file.file_id, file.verdict, file.delivery, fate, read, rows_loaded))
+    return outcomes
+
+
+def whole_faults(files: list[Incoming], outcomes: list[Outcome], counted: dict[int, Counted]) -> list[WholeFault]:
+    """Return the faults of whole files: they stand at line 1. What names a forgotten person is left out."""
+    faults = []
+    for file, outcome in zip(files, outcomes, strict=True):
+        fault = check_header(file.survey.header) if outcome.fate is Fate.REFUSED else None
+        if outcome.fate is Fate.QUARANTINED:
+            fault = Fault(Code.ERROR_RATE, value=f"{counted[file.file_id].rejected} of {outcome.rows_read}")
+        if fault:
+            raw_line = None if 1 in file.delivery.erased else storable(file.survey.header)
+            faults.append(WholeFault(file.file_id, 1, [str(fault.code)], str(fault), raw_line))
+    return faults
+
+
+def tell(outcome: Outcome, settings: Settings) -> None:
+    """Log what became of a file; warn of what a person must look at."""
+    name, fate = outcome.verdict.name, outcome.fate
+    counts = {"file_id": outcome.file_id, "rows_read": outcome.rows_read, "rows_loaded": outcome.rows_loaded}
+    counts |= {"visitors_new": outcome.visitors_new, "visitors_updated": outcome.visitors_updated}
+    log.info("%s %s %s", fate, name, " ".join(f"{key}={count}" for key, count in counts.items()))
+    if fate is Fate.QUARANTINED:
+        rate = f"MAX_ERROR_RATE is {settings.max_error_rate:g}"
+        log.warning("%s is quarantined: %s. Hint: its lines are in errors, file_id %d.", name, rate, outcome.file_id)
+    elif fate is Fate.REFUSED:
+        hint = f"ask the sender; its line 1 is in errors, file_id {outcome.file_id}."
+        log.warning("%s is refused: %s. Hint: %s", name, Code.LAYOUT_HEADER.meaning, hint)
+    elif fate is Fate.LOADED and outcome.delivery.earlier:
+        log.warning("%s came before with another content, and both count. Hint: ask the sender which one counts.", name)

@@ -1,0 +1,118 @@
+"""A night on its way into the lake: lines are parsed, written to a branch, and compared with what was parsed."""
+
+import zipfile
+from collections.abc import Collection
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as sql
+
+from base.settings import ROOT
+from spark.parse import ERRORS, LINES, STATISTICS, Part, parser_of, share_out
+from spark.session import trouble
+from spark.tables import Branch, statement, sums
+
+Basis = tuple[date, str]  # as-of date and visit event
+SHIPPED = ("base", "parsing", "spark")  # packages that the workers import from
+
+
+class Counted(NamedTuple):
+    """How many lines of a report there are."""
+
+    loaded: int = 0
+    rejected: int = 0
+    passed_over: int = 0  # no records, or erased
+
+
+class WholeFault(NamedTuple):
+    """The fault of a whole file: a row for errors."""
+
+    file_id: int
+    line_number: int
+    codes: list[str]
+    message: str
+    raw_line: str | None  # None: it names a person who was forgotten
+
+
+class Night:
+    """The lines of tonight's reports, and the branch that takes them."""
+
+    def __init__(self, session: SparkSession, branch: Branch, parts: Collection[Part], first_id: int) -> None:
+        """``first_id`` is the lowest file id of the night: no older row has it, or a higher one."""
+        self._session = session
+        self.branch = branch
+        self._is_tonight = sql.col("file_id") >= first_id
+        tasks = share_out(parts)
+        numbers = session.range(0, len(tasks), 1, max(len(tasks), 1))
+        schema = ", ".join(f"{name} {kind}" for name, kind in LINES.items())
+        self._lines = numbers.mapInArrow(parser_of(tasks), schema).persist()
+        self._visitors: DataFrame | None = None
+
+    def count(self) -> dict[int, Counted]:
+        """Return the numbers of lines by file id."""
+        found = self._lines.groupBy("file_id").agg(sql.count("email"), sql.count("codes"), sql.sum("passed_over")).collect()
+        return {file_id: Counted(*numbers) for file_id, *numbers in found}
+
+    def choose(self, loaded: list[int], kept: list[int], more: list[WholeFault]) -> None:
+        """Take the lines of the files that are ``loaded``, the faults of those that are ``kept``, and ``more`` faults."""
+        self._loaded = self._lines.where(sql.col("email").isNotNull() & sql.col("file_id").isin(loaded)).select(*STATISTICS)
+        faulty = self._lines.where(sql.col("codes").isNotNull() & sql.col("file_id").isin(kept)).select(*ERRORS)
+        schema = ", ".join(f"{name} {kind}" for name, kind in ERRORS.items())
+        self._rejected = faulty.union(self._session.createDataFrame(more, schema))
+
+    def write_lines(self) -> None:
+        """Write the lines to the branch."""
+        self.branch.append("statistics", self._loaded)
+        self.branch.append("errors", self._rejected)
+
+    def count_visits(self, basis: Basis, recount: bool) -> dict[int, tuple[int, int]]:
+        """Write the visitors to the branch; return how many each file brought, and how many it found.
+
+        ``recount`` counts the visits of older nights anew too.
+        """
+        rule = dict(zip(("as_of", "visit_event"), (str(basis[0]), basis[1]), strict=True))
+        before = self._session.table("lake.visitas.visitor")
+        if recount:
+            before.limit(0).createOrReplaceTempView("before")
+            self._session.table("lake.visitas.statistics").createOrReplaceTempView("lines")
+            self._session.sql(statement("lake/visits"), rule).createOrReplaceTempView("visits")
+            before = self._session.sql(statement("lake/visitors")).persist()
+        before.createOrReplaceTempView("before")
+        self._loaded.createOrReplaceTempView("lines")
+        self._session.sql(statement("lake/visits"), rule).persist().createOrReplaceTempView("visits")
+        self._visitors = self._session.sql(statement("lake/visitors")).persist()
+        self.branch.replace("visitor", self._visitors)
+        return {file_id: (new, found) for file_id, new, found in self._session.sql(statement("lake/visitors_of_files")).collect()}
+
+    def audit(self) -> None:
+        """Read the branch back and compare it with what was parsed and counted; raise StageError if they differ."""
+        for table, written in (("statistics", self._loaded), ("errors", self._rejected)):
+            there = self.branch.read(table)
+            older = self._session.table(f"lake.visitas.{table}").count()
+            tonight = sums(there.where(self._is_tonight), "file_id")
+            if tonight != sums(written, "file_id") or there.count() != older + sum(count for count, _ in tonight.values()):
+                raise trouble(f"what was written to {table} is not what was read from the reports, so nothing was loaded")
+        if self._visitors and sums(self.branch.read("visitor")) != sums(self._visitors):
+            raise trouble("what was written to visitor is not what was counted, so nothing was loaded")
+
+    def campaigns(self) -> list[tuple[Any, ...]]:
+        """Return the rows for load_campaign."""
+        self._loaded.createOrReplaceTempView("lines")
+        return [tuple(row) for row in self._session.sql(statement("lake/campaigns")).collect()]
+
+    def rejects(self) -> list[tuple[Any, ...]]:
+        """Return the rows for load_reject."""
+        self._rejected.createOrReplaceTempView("rejected")
+        return [tuple(row) for row in self._session.sql(statement("lake/rejects")).collect()]
+
+
+def ship(session: SparkSession, folder: Path) -> None:
+    """Give the workers the modules that they import; ``folder`` is for the file that holds them."""
+    path = folder / "etl.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for package in SHIPPED:
+            for module in (ROOT / "etl" / package).glob("*.py"):
+                archive.write(module, f"{package}/{module.name}")
+    session.sparkContext.addPyFile(str(path))

@@ -1,0 +1,120 @@
+"""The session of Spark, and which trouble is Spark's."""
+
+import os
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from base.masking import clean
+from base.settings import Settings
+from base.trouble import StageError, Status
+
+LOG = "spark.log"  # in LOG_DIR: what Spark says in one night
+ALWAYS = {"spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"}
+LOCAL = {  # where Spark's own settings name no master
+    "spark.master": "local[*]",
+    "spark.driver.host": "localhost",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.sql.shuffle.partitions": str(os.cpu_count()),
+}
+FILES = {  # a catalog that needs no server: where Spark's own settings name no catalog
+    "spark.sql.catalog.lake": "org.apache.iceberg.spark.SparkCatalog",
+    "spark.sql.catalog.lake.type": "hadoop",
+}
+
+
+def need_packages() -> None:
+    """Raise StageError if the packages for ENGINE=spark are not installed."""
+    if not find_spec("pyspark"):
+        raise StageError(Status.SETTINGS, "ENGINE=spark needs packages that are not installed.", "make lake-setup installs them.")
+
+
+def start(settings: Settings) -> Any:
+    """Start Spark and return its session. Raise StageError if Spark does not start."""
+    from pyspark.sql import SparkSession  # noqa: PLC0415 - not installed for ENGINE=postgres
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    with trouble_named(), properties_file(settings) as path, said_to(settings.log_dir / LOG):
+        os.environ["PYSPARK_SUBMIT_ARGS"] = f"--properties-file {shlex.quote(path)} pyspark-shell"
+        session = SparkSession.builder.appName("visitas").getOrCreate()
+    session.conf.set("spark.sql.session.timeZone", "UTC")  # Java's old calendar has another idea of early local times
+    return session
+
+
+@contextmanager
+def properties_file(settings: Settings) -> Iterator[str]:
+    """Write the settings that Spark is started with to a file, and give its path."""
+    with tempfile.NamedTemporaryFile("w", prefix="spark_", suffix=".conf") as file:
+        file.write(properties(settings))
+        file.flush()
+        yield file.name
+
+
+def spark_home() -> Path:
+    """Return where Spark is: SPARK_HOME, or the installed package."""
+    from pyspark.find_spark_home import _find_spark_home  # noqa: PLC0415 - as pyspark itself looks for it
+
+    return Path(_find_spark_home())
+
+
+def properties(settings: Settings) -> str:
+    """Return the settings that Spark is started with: ours, and then its own ``spark-defaults.conf``, whose words win."""
+    path = Path(os.environ.get("SPARK_CONF_DIR") or spark_home() / "conf") / "spark-defaults.conf"
+    theirs = path.read_text() if path.exists() else ""
+    ours = ALWAYS | ({} if names(theirs, "spark.master") else LOCAL)
+    if not names(theirs, "spark.sql.catalog.lake"):
+        ours |= FILES | {"spark.sql.catalog.lake.warehouse": warehouse(settings.lake_url)}
+    if package := find_spec("snowpark_connect_deps_iceberg"):
+        (jar,) = Path(str(package.origin)).parent.glob("jars/iceberg-spark-runtime-3.5_2.12-*.jar")
+        ours |= {"spark.jars": str(jar)}
+    return "".join(f"{name} {value}\n" for name, value in ours.items()) + theirs
+
+
+def names(properties: str, name: str) -> bool:
+    """Return whether the text of a file of properties sets this one."""
+    return re.search(rf"^\s*{re.escape(name)}[\s=:]", properties, re.MULTILINE) is not None
+
+
+def warehouse(lake_url: str) -> str:
+    """Return LAKE_URL as an address."""
+    return lake_url if "://" in lake_url else f"file://{lake_url}"
+
+
+@contextmanager
+def said_to(path: Path) -> Iterator[None]:
+    """Have the processes that the block starts write to a file what they would write to the terminal."""
+    with path.open("wb") as file:
+        kept = [os.dup(1), os.dup(2)]
+        try:
+            for descriptor in (1, 2):
+                os.dup2(file.fileno(), descriptor)
+            yield
+        finally:
+            for descriptor, copy in enumerate(kept, 1):
+                os.dup2(copy, descriptor)
+                os.close(copy)
+
+
+@contextmanager
+def trouble_named() -> Iterator[None]:
+    """Name the trouble behind the errors of Spark and of its way to Java."""
+    from py4j.protocol import Py4JError  # noqa: PLC0415
+    from pyspark.errors import PySparkException  # noqa: PLC0415
+
+    try:
+        yield
+    except (Py4JError, PySparkException, ConnectionError) as error:
+        causes = re.findall(r"^Caused by: (.+)", str(error), re.MULTILINE)
+        raise trouble(f"Spark failed: {clean(causes[-1] if causes else str(error))}") from error
+
+
+def trouble(fact: str) -> StageError:
+    """Return trouble of the cluster."""
+    return StageError(Status.CLUSTER, f"{fact}.", f"{LOG} in LOG_DIR says more; the next run goes on from here.")

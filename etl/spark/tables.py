@@ -1,0 +1,73 @@
+"""The tables of the lake, and the branch of them that one night writes."""
+
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as sql
+
+from base.settings import ROOT
+
+TABLES = ("statistics", "errors", "visitor")  # in the order in which they are published
+MAIN = "main"
+
+
+def statement(name: str) -> str:
+    """Return the statement in ``sql/<name>.sql``."""
+    return (ROOT / "sql" / f"{name}.sql").read_text().rstrip().removesuffix(";")
+
+
+def make_tables(session: SparkSession) -> None:
+    """Make the tables that are not there."""
+    session.sql("create namespace if not exists lake.visitas")
+    for text in (statement("lake/statistics"), statement("lake/errors"), statement("lake/visitor")):
+        session.sql(text)
+
+
+def branches(session: SparkSession, table: str) -> list[str]:
+    """Return the names of a table's branches."""
+    found = session.table(f"lake.visitas.{table}.refs").where("type = 'BRANCH'").select("name").collect()
+    return [name for (name,) in found]
+
+
+def publish(session: SparkSession, branch: str) -> None:
+    """Show readers what was written to the branch. Safe to repeat until the branch is dropped."""
+    for table in TABLES:
+        session.sql(f"call lake.system.fast_forward('visitas.{table}', '{MAIN}', '{branch}')").collect()
+
+
+def drop_branches(session: SparkSession) -> None:
+    """Drop every branch: what was decided is published, and nothing else counts."""
+    for table in TABLES:
+        for name in branches(session, table):
+            if name != MAIN:
+                session.sql(f"alter table lake.visitas.{table} drop branch `{name}`")
+
+
+class Branch:
+    """A branch of all tables. Readers see nothing of it until it is published."""
+
+    def __init__(self, session: SparkSession, name: str) -> None:
+        self._session = session
+        self.name = name
+        for table in TABLES:
+            session.sql(f"alter table lake.visitas.{table} create branch `{name}`")
+
+    def read(self, table: str) -> DataFrame:
+        """Return the rows of a table, those of the branch included."""
+        return self._session.read.option("branch", self.name).table(f"lake.visitas.{table}")
+
+    def append(self, table: str, rows: DataFrame) -> None:
+        """Add rows to a table."""
+        rows.writeTo(f"lake.visitas.{table}.`branch_{self.name}`").append()
+
+    def replace(self, table: str, rows: DataFrame) -> None:
+        """Replace all rows of a table."""
+        rows.writeTo(f"lake.visitas.{table}.`branch_{self.name}`").overwrite(sql.lit(True))
+
+
+def sums(rows: DataFrame, *by: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the number of rows, and a sum over all their values, in all or ``by`` columns: it tells one altered value."""
+    values = [sql.col(name) for name in sorted(rows.columns)]
+    of_row = sql.xxhash64(*values, *(value.isNull() for value in values)).cast("decimal(38)")  # NULL alone changes no hash
+    found = rows.groupBy(*by).agg(sql.count("*"), sql.sum(of_row)).collect()
+    return {tuple(row)[: len(by)]: tuple(row)[len(by) :] for row in found}

@@ -1,0 +1,93 @@
+"""Nights into a lake: what they need, and their tables read by an engine that wrote none of them (PyIceberg, DuckDB)."""
+
+import os
+from contextlib import closing
+from datetime import date
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from base.run import Run
+from base.settings import Settings
+from base.workdir import WorkDir
+from kit.quick_nights import QuickNights
+from kit.servers import need
+from postgres.database import Database
+
+DEFAULTS = """
+spark.master local[2]
+spark.driver.bindAddress 127.0.0.1
+spark.driver.host localhost
+spark.driver.memory 1g
+spark.driver.extraJavaOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+spark.sql.shuffle.partitions 2
+spark.ui.enabled false
+"""
+ORDERS = {"statistics": "file_id, line_number", "errors": "file_id, line_number", "visitor": "email"}
+
+
+def need_spark() -> None:
+    """Skip the test if Java or the packages of make lake-setup are missing."""
+    if not find_spec("pyspark"):
+        pytest.skip("the packages of make lake-setup are not installed")
+    need("java")
+
+
+def spark_settings(folder: Path, defaults: str = DEFAULTS) -> dict[str, str]:
+    """Return the variables for small nights of Spark, whose own settings come into the folder."""
+    (folder / "conf").mkdir(exist_ok=True)
+    (folder / "conf" / "spark-defaults.conf").write_text(defaults)
+    return {
+        "ENGINE": "spark",
+        "SPARK_CONF_DIR": str(folder / "conf"),
+        "PYTHONWARNINGS": "error,ignore::ResourceWarning",  # py4j leaves its sockets to Python
+        "LANDING_URL": str(folder / "landing"),
+        "LAKE_URL": str(folder / "lake"),
+    }
+
+
+def read(settings: Settings, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
+    """Return the rows of a table of the lake, in the order of its key."""
+    import duckdb  # noqa: PLC0415 - of make lake-setup
+
+    from spark.reading import open_table  # noqa: PLC0415
+
+    rows = open_table(settings, table).scan().to_arrow()
+    with closing(duckdb.connect()) as connection:
+        connection.register("rows", rows)
+        return connection.execute(f"select {columns} from rows order by {ORDERS[table]}").fetchall()
+
+
+class LakeNights(QuickNights):
+    """Quick nights with ENGINE=spark. All that one process runs go to one lake: Spark reads LAKE_URL once."""
+
+    def __init__(self, folder: Path, database: str) -> None:
+        super().__init__(folder, database)
+        made = spark_settings(folder)
+        os.environ["SPARK_CONF_DIR"] = made["SPARK_CONF_DIR"]
+        self.more = {name.lower(): made[name] for name in ("ENGINE", "LANDING_URL", "LAKE_URL")} | {
+            "log_dir": str(folder / "log")
+        }
+        (folder / "log").mkdir()
+        self.runs = 0
+
+    def load(self, files: list[bytes], as_of: date, event: str, error_rate: float = 1.0) -> None:
+        """Bring the files into the lake; without files only the counters move."""
+        from spark.exactly_once import bring  # noqa: PLC0415 - of make lake-setup
+
+        settings = self.settings(as_of, event, error_rate)
+        work = WorkDir(settings)
+        self.runs += 1
+        reports = []
+        for content in files:
+            self.files += 1
+            reports.append(work.report(f"report_{self.files}.txt"))
+            reports[-1].path.write_bytes(content)
+        with closing(Database(settings)) as database:
+            bring(reports, database, Run(f"20130215T000200Z-{self.runs}", "test"), settings)
+
+    def read(self, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
+        """Return the rows of a table of the lake."""
+        return read(self.settings(), table, columns)

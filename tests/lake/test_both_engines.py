@@ -1,0 +1,87 @@
+"""Nights of both engines give the same rows; those of the lake are read by an engine that wrote neither."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+
+from kit.lake import LakeNights, need_spark
+from kit.quick_nights import QuickNights
+from kit.samples import line, report
+from kit.servers import Postgres
+
+pytestmark = [
+    pytest.mark.lake,
+    pytest.mark.xdist_group("lake"),
+    *map(
+        pytest.mark.filterwarnings, ("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+    ),  # of pyspark
+]
+
+LOG = {
+    "load_file": "id, name, sha256, bytes, status, name_reused, rows_read, rows_loaded, rows_rejected, visitors_new,"
+    " visitors_updated",
+    "load_campaign": "send_date, file_id, sent, hard_bounces, opened, clicked, opened_and_clicked, unsubscribed",
+    "load_reject": "file_id, code, lines",
+    "visitor_basis": "as_of, visit_event",
+}
+TABLES = {"statistics": "file_id, line_number", "errors": "file_id, line_number", "visitor": "email"}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[tuple[QuickNights, LakeNights]]:
+    need_spark()
+    names = ("both_postgres", "both_lake")
+    folders = [tmp_path_factory.mktemp(name) for name in names]
+    databases = [postgres.create(name) for name in names]
+    yield QuickNights(folders[0], databases[0]), LakeNights(folders[1], databases[1])
+    for name in names:
+        postgres.drop(name)
+
+
+NASTY = report(
+    line("José@example.com"),
+    line("JOSE@EXAMPLE.COM", opened="09/02/2013 10:00"),
+    b'"a@example.com","x ""y"", z",HARD,SI,01/01/0001 00:00,31/12/9999 23:59,0,2147483647,-,007,-,"0",NA,"null,,",\xe2\x80\xa8\n',
+    b"no line\n",
+    b"\xff\n",
+    b" \t\n",
+    b"\n",
+    line("bea@example.com", envio="31/02/2013 10:00", opened="x"),
+    b"x" * ((1 << 20) + 1) + b"\n",
+    line("a\x00b@example.com"),
+    line("hard@example.com", opened="09/02/2013 10:00", clicked="09/02/2013 10:00").replace(b",,,,", b",,HARD,SI,"),
+    line("baja@example.com", opened="09/02/2013 10:00", clicked="09/02/2013 10:00").replace(b",,,,", b",,,SI,"),
+    line("last@example.com").rstrip(),
+)
+NIGHTS: list[tuple[list[bytes], date, str, float]] = [
+    ([report(line("ana@example.com"), line("bea@example.com")), NASTY], date(2013, 2, 15), "envio", 1.0),
+    ([NASTY, report(line("ana@example.com"), line("cid@example.com", opened="1/1/2013"))], date(2013, 2, 16), "envio", 1.0),
+    ([], date(2013, 2, 17), "envio", 1.0),
+    ([NASTY], date(2013, 2, 17), "envio", 1.0),
+    ([], date(2013, 3, 1), "envio", 1.0),
+    ([b"", b"no header\n", report(), report(line(), b"x\n"), report(line(), b"x\n")], date(2014, 1, 1), "open", 0.3),
+    (
+        [report(line(), b"x\n"), *[report(line("dea@example.com", clicked="09/02/2013 10:00"))] * 2],
+        date(2013, 2, 28),
+        "click",
+        0.5,
+    ),
+    ([], date(2013, 2, 28), "envio", 1.0),
+]
+
+
+def rows_of(nights: QuickNights) -> dict[str, list[tuple[object, ...]]]:
+    """Return what a night leaves in Postgres, by table."""
+    return {table: nights.sql(f"select {columns} from {table} order by 1, 2") for table, columns in LOG.items()}
+
+
+def test_many_nights_give_the_same_rows(both: tuple[QuickNights, LakeNights]) -> None:
+    """Duplicates, copies in one night, refused and quarantined files, other months, years and visit events."""
+    by_postgres, by_spark = both
+    for night in NIGHTS:
+        by_postgres.load(*night)
+        by_spark.load(*night)
+        assert rows_of(by_spark) == rows_of(by_postgres)
+        for table, key in TABLES.items():
+            assert by_spark.read(table) == by_postgres.sql(f"select * from {table} order by {key}"), table
