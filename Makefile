@@ -10,7 +10,7 @@ PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 # Installed is only what a lock names, from files with the hashes that stand there. Nothing is built.
 LOCKED := --require-hashes --only-binary :all: --no-deps
-install = echo "Installing the packages of $(2) ..."; $(PYTHON) -m pip --python $(1) install --quiet --disable-pip-version-check $(LOCKED) $(3) -r $(2)
+install = echo "Installing the packages of $(2) ..."; $(PYTHON) -m pip --python $(1) install --quiet --disable-pip-version-check $(LOCKED)$(if $(3), $(3)) -r $(2)
 LAY_OUT := cp sftp-server/data-backup/report_*.txt sftp-server/data/
 # Local nights see cron's bare environment, so that nothing of a real installation leaks into them.
 BARE := env -i $${HOME:+HOME="$$HOME"} PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
@@ -31,7 +31,7 @@ ENGINE_TYPED = $(if $(filter ENGINE,$(TYPED)),$(filter spark,$(ENGINE)))
 SPARK = $(if $(ENGINE_TYPED),.venv/spark)
 export PYTHON3
 
-.PHONY: help etl-setup lake-setup postgres-setup sftp-setup testing lake-sql psql postgres-stop check notify-test report status history explain verify-backups restore-drill prune undo reload rejects replay forget schedule unschedule test \
+.PHONY: help etl-setup lake-setup postgres-setup sftp-setup testing lake-sql lake-import lake-maintain psql postgres-stop check notify-test report status history explain verify-backups restore-drill prune undo reload rejects replay forget schedule unschedule test \
         crash-test bench lint lock sbom clean
 
 help: ## List the targets
@@ -82,6 +82,12 @@ testing: .venv/etl .venv/postgres $(SPARK) ## Run a real night here: embedded Po
 
 lake-sql: .venv/etl .venv/spark ## Open the tables of ENGINE=spark
 	$(LOOK) lake-sql
+
+lake-import: .venv/etl .venv/spark ## Bring the history from Postgres into the tables of ENGINE=spark
+	$(LOOK) lake-import
+
+lake-maintain: .venv/etl .venv/spark ## Join small files of these tables, drop old snapshots
+	$(LOOK) lake-maintain
 
 psql: .venv/postgres ## Open the embedded database
 	$(PYTHON) sql/local-postgres.py psql
@@ -197,8 +203,9 @@ clean: ## Remove what local runs made, the embedded database included; not where
 	$(call install,.venv,$(filter %.lock,$^))
 	touch $@
 
+# pyspark 3.5 comes as source only: it alone is built.
 .venv/spark: etl/spark/requirements.lock .venv/etl
-	$(call install,.venv,$<,--no-binary pyspark) # pyspark 3.5 comes as source only: it alone is built
+	$(call install,.venv,$<,--no-binary pyspark)
 	touch $@
 
 .local/tools/installed: tests/tools/requirements.lock .venv/python

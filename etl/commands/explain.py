@@ -26,6 +26,7 @@ from parsing.lines import read_lines
 from postgres.database import Database
 from postgres.statements import one, query, rows
 from runtime.script import command_line, run_plain_command, some_text
+from spark.session import need_packages
 
 LISTED = 1000  # lines of one address that are shown
 COUNTERS = ("fecha_primera_visita", "fecha_ultima_visita", "visitas_totales", "visitas_anio_actual", "visitas_mes_actual")
@@ -74,6 +75,8 @@ def main(arguments: Namespace) -> Status:
     """Explain the visitor or the line that the command line names."""
     settings = every_setting.load(Settings)
     database = Database(settings)
+    if settings.engine == "spark":
+        show_lake(database, arguments, settings)
     if arguments.email:
         status = database.run(explain_visitor, arguments.email, settings)
     else:
@@ -86,8 +89,7 @@ def explain_visitor(cursor: cursor, address: str, settings: Settings) -> Status:
     """Print a visitor's counters, their recount, and the visitor's lines; return REFUSED if a counter differs."""
     cursor.execute(query("commands/read_only"))
     screen = console()
-    parsed = parse_email(address.strip())
-    email = address if isinstance(parsed, Code) or parsed is None else parsed
+    email = normalized(address)
     found = one(cursor, "commands/explain_visitor", {"email": email})
     lines = [LoadedLine(*row) for row in rows(cursor, "commands/explain_visits", {"email": email})]
     if found is None or (found[2] is None and not lines):
@@ -111,6 +113,26 @@ def explain_visitor(cursor: cursor, address: str, settings: Settings) -> Status:
         return Status.DONE
     screen.print("The row and the recount differ. Hint: change VISIT_EVENT for one night, and every visitor is recounted.")
     return Status.REFUSED
+
+
+def normalized(address: str) -> str:
+    """Return an address as the tables have it; what is no address stays as it is."""
+    parsed = parse_email(address.strip())
+    return address if isinstance(parsed, Code) else parsed
+
+
+def show_lake(database: Database, arguments: Namespace, settings: Settings) -> None:
+    """Have the session of the database see what the lake has of the visitor or the line."""
+    need_packages()
+    from spark import reading  # noqa: PLC0415 - needs packages that ENGINE=postgres does not
+
+    if arguments.email:
+        wanted = reading.of_address(normalized(arguments.email))
+    else:
+        asked = {"name": arguments.file, "timezone": settings.timezone}
+        ids = [file_id for file_id, *_ in database.run(rows, "commands/explain_deliveries", asked)]
+        wanted = reading.of_line(ids, arguments.line)
+    database.run(reading.show_in_session, settings, wanted)
 
 
 def recount(lines: list[LoadedLine], as_of: date) -> dict[str, Any]:

@@ -56,4 +56,4 @@ if __name__ == "__main__":
     parser = command_line()
     add_yes(parser)
     parsed = parser.parse_args()
-    run_change("prune", lambda settings, _: main(parsed, settings))
+    run_change("prune", lambda settings, _: main(parsed, settings), engines=("postgres", "spark"))

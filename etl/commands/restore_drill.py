@@ -33,6 +33,7 @@ from postgres.ledger import Entry
 from postgres.migrations import migrate
 from postgres.statements import one, query, rows
 from runtime.script import run_command, take_back_on
+from spark.session import need_packages
 from transform import stage_report
 
 
@@ -41,6 +42,8 @@ def main(live: Settings) -> Status:
     take_back_on(SIGINT)
     identities = read_identities(live)
     database = Database(live)
+    if live.engine == "spark":
+        show_lake(database, live)
     entries = database.run(ledger.archived_entries)
     zips = [known for known in database.run(ledger.zips) if known.name in entries]
     kept = {known.name: entries[known.name] for known in zips if not known.is_pruned}
@@ -70,6 +73,14 @@ def main(live: Settings) -> Status:
     if pruned:
         say(f"{count_of(len(pruned), 'file')} not compared: the zips are pruned, as BACKUP_KEEP_DAYS asks.")
     return status
+
+
+def show_lake(database: Database, live: Settings) -> None:
+    """Have the session of the live database see what the lake has, where its own tables are."""
+    need_packages()
+    from spark import reading  # noqa: PLC0415 - needs packages that ENGINE=postgres does not
+
+    database.run(reading.show_in_session, live, reading.EVERYTHING)
 
 
 @contextmanager

@@ -76,10 +76,8 @@ def look(cursor: cursor, verdicts: list[Verdict]) -> list[Delivery]:
 def decide(cursor: cursor, run: Run, decision: Decision, basis: Basis) -> None:
     """Enter the night: its files, their sums, what the counters mean, and the branch that counts. Safe to repeat."""
     cursor.execute(query("load/basis_lock"))
-    if decision.branch:
-        cursor.execute(query("load/lake_decide"), {"branch": decision.branch, "run_id": run.id})
-        if not cursor.rowcount:  # decided, and then the connection was lost
-            return
+    if decision.branch and not decide_branch(cursor, run, decision.branch):
+        return  # it was decided, and then the connection was lost
     for outcome in decision.outcomes:
         if look(cursor, [outcome.verdict])[0].known:
             continue
@@ -90,6 +88,12 @@ def decide(cursor: cursor, run: Run, decision: Decision, basis: Basis) -> None:
     cursor.execute(query("load/lake_campaigns"), by_column(CAMPAIGN, decision.campaigns))
     cursor.execute(query("load/lake_rejects"), by_column(REJECT, decision.rejects))
     cursor.execute(query("load/basis_set"), dict(zip(("as_of", "visit_event"), basis, strict=True)))
+
+
+def decide_branch(cursor: cursor, run: Run, branch: str) -> bool:
+    """Enter that the branch counts; return whether that is new."""
+    cursor.execute(query("load/lake_decide"), {"branch": branch, "run_id": run.id})
+    return cursor.rowcount > 0
 
 
 def by_column(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> dict[str, list[Any]]:

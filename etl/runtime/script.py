@@ -9,7 +9,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
@@ -92,11 +92,23 @@ def run_plain_command(name: str, main: Callable[[], int | None]) -> NoReturn:
     end_process(survive(main))
 
 
-def run_change(name: str, main: Main) -> NoReturn:
-    """Run a command that changes data: inside the locks, as a run in the load log. The command reads its command line itself."""
+def run_change(name: str, main: Main, engines: Collection[str] = ("postgres",)) -> NoReturn:
+    """Run a command that changes data: inside the locks, as a run in the load log. The command reads its command line itself.
+
+    ``engines`` are those that it is built for.
+    """
+
+    def change() -> int:
+        read = settings.load(Settings)
+        if read.engine not in engines:
+            raise StageError(
+                Status.SETTINGS, f"{name} is not built for ENGINE={read.engine}.", 'see "Past one machine" in etl/README.md.'
+            )
+        return run_in_lock(name, main, read)
+
     set_up_command(name)
     take_back_on(signal.SIGINT)
-    end_process(survive(lambda: run_in_lock(name, main, settings.load(Settings))))
+    end_process(survive(change))
 
 
 def set_up_command(name: str) -> None:

@@ -116,39 +116,39 @@ class Lake:
         self._database = database
         self._run = run
         self._settings = settings
-        self._session = start(settings)
+        self.session = start(settings)
 
     def close(self) -> None:
         """Stop Spark."""
-        self._session.stop()
+        self.session.stop()
 
     def finish(self, unpublished: list[str]) -> None:
         """Publish what earlier runs have decided, and drop what they have not."""
-        tables.make_tables(self._session)
+        tables.make_tables(self.session)
         for branch in unpublished:
             self.publish(branch)
-        tables.drop_branches(self._session)
+        tables.drop_branches(self.session)
 
     def publish(self, branch: str) -> None:
         """Show readers the branch."""
-        tables.publish(self._session, branch)
+        tables.publish(self.session, branch)
         self._database.run(decision.set_published, branch)
 
     def load(self, files: list[Incoming], recount: bool) -> Decision:
         """Write the files to a branch of this run's own, audit it, decide, publish it."""
         basis = (self._settings.as_of, self._settings.visit_event)
-        branch = tables.Branch(self._session, f"night_{self._run.id}")
+        branch = tables.Branch(self.session, f"night_{self._run.id}")
         new = [file for file in files if file.is_new]
         parts = [
             Part(file.file_id, file.url, piece, frozenset(file.delivery.erased)) for file in new for piece in file.survey.pieces
         ]
         with tempfile.TemporaryDirectory() as folder:
-            ship(self._session, Path(folder))
-            night = Night(self._session, branch, parts, min((file.file_id for file in files), default=NO_ID))
+            ship(self.session, Path(folder))
+            night = Night(self.session, branch, parts, min((file.file_id for file in files), default=NO_ID))
             made = write(night, files, recount, self._settings)
         self._database.run(decision.decide, self._run, made, basis)
         self.publish(branch.name)
-        tables.drop_branches(self._session)
+        tables.drop_branches(self.session)
         return made
 
 

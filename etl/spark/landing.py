@@ -23,9 +23,9 @@ class Landing:
             filesystem.delete_dir(path)
         filesystem.create_dir(path, recursive=True)
 
-    def url(self, number: int) -> str:
-        """Return where the report with this number lies."""
-        return f"{self._url}/{number}"
+    def url(self, name: int | str) -> str:
+        """Return where the file of this name lies; a report's name is its number."""
+        return f"{self._url}/{name}"
 
     def take(self, numbered: tuple[int, Report]) -> Survey:
         """Copy a report, and return what the same reading shows of it."""

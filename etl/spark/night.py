@@ -72,17 +72,11 @@ class Night:
 
         ``recount`` counts the visits of older nights anew too.
         """
-        rule = dict(zip(("as_of", "visit_event"), (str(basis[0]), basis[1]), strict=True))
         before = self._session.table("lake.visitas.visitor")
         if recount:
-            before.limit(0).createOrReplaceTempView("before")
-            self._session.table("lake.visitas.statistics").createOrReplaceTempView("lines")
-            self._session.sql(statement("lake/visits"), rule).createOrReplaceTempView("visits")
-            before = self._session.sql(statement("lake/visitors")).persist()
-        before.createOrReplaceTempView("before")
-        self._loaded.createOrReplaceTempView("lines")
-        self._session.sql(statement("lake/visits"), rule).persist().createOrReplaceTempView("visits")
-        self._visitors = self._session.sql(statement("lake/visitors")).persist()
+            before = count_all(self._session, self._session.table("lake.visitas.statistics"), basis).persist()
+        visits = visits_of(self._session, self._loaded, basis).persist()
+        self._visitors = add_visits(self._session, before, visits).persist()
         self.branch.replace("visitor", self._visitors)
         return {file_id: (new, found) for file_id, new, found in self._session.sql(statement("lake/visitors_of_files")).collect()}
 
@@ -106,6 +100,25 @@ class Night:
         """Return the rows for load_reject."""
         self._rejected.createOrReplaceTempView("rejected")
         return [tuple(row) for row in self._session.sql(statement("lake/rejects")).collect()]
+
+
+def visits_of(session: SparkSession, lines: DataFrame, basis: Basis) -> DataFrame:
+    """Return the visits of lines, summed up by file and address."""
+    lines.createOrReplaceTempView("lines")
+    return session.sql(statement("lake/visits"), {"as_of": str(basis[0]), "visit_event": basis[1]})
+
+
+def add_visits(session: SparkSession, before: DataFrame, visits: DataFrame) -> DataFrame:
+    """Return the visitors, once the visits are added to the visitors before."""
+    before.createOrReplaceTempView("before")
+    visits.createOrReplaceTempView("visits")
+    return session.sql(statement("lake/visitors"))
+
+
+def count_all(session: SparkSession, lines: DataFrame, basis: Basis) -> DataFrame:
+    """Return the visitors that a full count of lines gives."""
+    nobody = session.table("lake.visitas.visitor").limit(0)
+    return add_visits(session, nobody, visits_of(session, lines, basis))
 
 
 def ship(session: SparkSession, folder: Path) -> None:

@@ -70,7 +70,7 @@ def properties(settings: Settings) -> str:
     theirs = path.read_text() if path.exists() else ""
     ours = ALWAYS | ({} if names(theirs, "spark.master") else LOCAL)
     if not names(theirs, "spark.sql.catalog.lake"):
-        ours |= FILES | {"spark.sql.catalog.lake.warehouse": warehouse(settings.lake_url)}
+        ours |= FILES | {"spark.sql.catalog.lake.warehouse": address(settings.lake_url)}
     if package := find_spec("snowpark_connect_deps_iceberg"):
         (jar,) = Path(str(package.origin)).parent.glob("jars/iceberg-spark-runtime-3.5_2.12-*.jar")
         ours |= {"spark.jars": str(jar)}
@@ -82,9 +82,9 @@ def names(properties: str, name: str) -> bool:
     return re.search(rf"^\s*{re.escape(name)}[\s=:]", properties, re.MULTILINE) is not None
 
 
-def warehouse(lake_url: str) -> str:
-    """Return LAKE_URL as an address."""
-    return lake_url if "://" in lake_url else f"file://{lake_url}"
+def address(url: str) -> str:
+    """Return a path of this machine as an address; an address stays as it is."""
+    return url if "://" in url else f"file://{url}"
 
 
 @contextmanager

@@ -32,7 +32,12 @@ def branches(session: SparkSession, table: str) -> list[str]:
 def publish(session: SparkSession, branch: str) -> None:
     """Show readers what was written to the branch. Safe to repeat until the branch is dropped."""
     for table in TABLES:
-        session.sql(f"call lake.system.fast_forward('visitas.{table}', '{MAIN}', '{branch}')").collect()
+        publish_table(session, table, branch)
+
+
+def publish_table(session: SparkSession, table: str, branch: str) -> None:
+    """Show readers what was written to the branch of one table."""
+    session.sql(f"call lake.system.fast_forward('visitas.{table}', '{MAIN}', '{branch}')").collect()
 
 
 def drop_branches(session: SparkSession) -> None:
@@ -40,7 +45,12 @@ def drop_branches(session: SparkSession) -> None:
     for table in TABLES:
         for name in branches(session, table):
             if name != MAIN:
-                session.sql(f"alter table lake.visitas.{table} drop branch `{name}`")
+                drop_branch(session, table, name)
+
+
+def drop_branch(session: SparkSession, table: str, name: str) -> None:
+    """Drop a branch of one table."""
+    session.sql(f"alter table lake.visitas.{table} drop branch `{name}`")
 
 
 class Branch:

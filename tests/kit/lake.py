@@ -91,3 +91,9 @@ class LakeNights(QuickNights):
     def read(self, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
         """Return the rows of a table of the lake."""
         return read(self.settings(), table, columns)
+
+    def branches(self, table: str) -> list[str]:
+        """Return the names of a table's branches."""
+        from spark.reading import open_table  # noqa: PLC0415
+
+        return sorted(open_table(self.settings(), table).refs())

@@ -43,5 +43,61 @@ def test_a_night_and_another(lake: Night) -> None:
     done = lake.run()
     assert (done.returncode, done.stderr) == (0, "")
     assert lake.statuses() == [("report_1.txt", "loaded"), ("report_2.txt", "duplicate")]
-    assert lake.run("verify-backups").returncode == 0
     assert "loaded" in lake.run("history", "--file", "report_1.txt").stdout
+    assert "no flaws" in lake.run("verify-backups").stdout
+    drilled = lake.run("restore-drill")
+    assert (drilled.returncode, drilled.stdout) == (0, "1 file, 2 statistics and 2 visitors compared: no differences.\n"), (
+        drilled.stderr
+    )
+    assert_explained(lake)
+    assert_not_built(lake)
+    (lake.folder / "lake" / "visitas" / "visitor" / "metadata" / "version-hint.text").write_text("1")  # as it was made: empty
+    drilled = lake.run("restore-drill")
+    assert drilled.returncode == 13
+    assert "1 difference" in drilled.stdout
+
+
+def assert_explained(lake: Night) -> None:
+    """Assert that explain tells of a visitor, of a loaded line, a rejected one, and what is not there."""
+    shown = lake.run("explain", "--email", "Ana@Example.com")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "ana@example.com: visits by fecha_envio" in shown.stdout
+    assert "DIFFERENT" not in shown.stdout
+    assert "No line of" in lake.run("explain", "--email", "nobody@example.com").stdout
+    assert "Line 2 is loaded." in lake.run("explain", "--file", "report_1.txt", "--line", "2").stdout
+    rejected = lake.run("explain", "--file", "report_1.txt", "--line", "4").stdout
+    assert "Line 4 is rejected: layout-columns" in rejected
+    assert "no line" in rejected
+
+
+def assert_not_built(lake: Night) -> None:
+    """Assert that commands that change what is in Postgres say in one sentence that they cannot."""
+    for command in (
+        ["undo", "--id=1"],
+        ["reload", "--id=1"],
+        ["rejects", "--id=1"],
+        ["replay", "--rejects=x"],
+        ["forget", "--email=a@b.com"],
+    ):
+        done = lake.run(*command)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert done.stderr.startswith(f"{command[0]}: {command[0]} is not built for ENGINE=spark.")
+
+
+def test_settings_that_are_not_built(lake: Night) -> None:
+    for changed in ({"ON_REUSED_NAME": "replace"}, {"ERRORS_KEEP_DAYS": "3"}):
+        done = lake.run(**changed)
+        assert done.returncode == 2
+        assert "ENGINE: spark is not built for" in done.stderr
+
+
+def test_history_of_one_engine_is_not_gone_on_with_by_the_other(lake: Night) -> None:
+    lake.deliver("report_1.txt", report(line()))
+    assert lake.run(ENGINE="postgres").returncode == 0
+    done = lake.run("lake.py")
+    assert done.returncode == 2
+    assert done.stderr == "lake: the history is in Postgres, not in the lake. Hint: make lake-import brings it there.\n"
+    lake.sql("insert into lake_night (branch, run_id) select 'x', id from load_run")
+    done = lake.run("load.py", ENGINE="postgres")
+    assert done.returncode == 2
+    assert done.stderr == "load: the history is in the lake, and ENGINE is postgres. Hint: set ENGINE=spark.\n"

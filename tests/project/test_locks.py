@@ -36,7 +36,7 @@ for module in pkgutil.walk_packages([sys.argv[1]]):
         print(module.name)
 """
 OF_SPARK = [
-    f"spark.{name}" for name in ("exactly_once", "landing", "night", "parse", "tables")
+    f"spark.{name}" for name in ("exactly_once", "history", "landing", "maintenance", "night", "parse", "reading", "tables")
 ]  # only ENGINE=spark imports these
 
 Pins = dict[str, str]

@@ -115,15 +115,19 @@ def test_a_dry_run_does_nothing(checkout: Checkout, target: str) -> None:
     [
         ("etl-setup", ["etl"]),
         ("testing", ["etl", "sql"]),
+        ("lake-setup", ["etl", "etl/spark"]),
         ("report", ["etl", "etl/commands/monthly"]),
         ("test", ["etl", "etl/commands/monthly", "sql", "tests"]),
     ],
 )
 def test_targets_install_from_locks_and_only_what_they_need(checkout: Checkout, target: str, locks: list[str]) -> None:
-    for stamp in ("etl", "monthly", "postgres", "tests"):
+    for stamp in ("etl", "monthly", "postgres", "spark", "tests"):
         (checkout.folder / ".venv" / stamp).unlink()
     shown = checkout.make("-n", target).stdout
-    found = re.findall(r" install .* --require-hashes --only-binary :all: --no-deps -r (\S+)/requirements\.lock\n", shown)
+    found = re.findall(
+        r" install .* --require-hashes --only-binary :all: --no-deps(?: --no-binary pyspark)? -r (\S+)/requirements\.lock\n",
+        shown,
+    )
     assert sorted(found) == locks
     assert shown.count(" install ") == len(locks)
 

@@ -1,0 +1,24 @@
+"""Bring the history from Postgres into the lake. Before the first night of ENGINE=spark; done whole or not at all."""
+
+from base.run import Run
+from base.settings import Settings
+from commands.console import say
+from postgres.database import Database
+from runtime.script import command_line, run_change
+from spark.session import need_packages
+
+
+def main(settings: Settings, run: Run) -> None:
+    """Say what was brought."""
+    need_packages()
+    from spark.history import move_in  # noqa: PLC0415 - needs packages that ENGINE=postgres does not
+
+    database = Database(settings)
+    counts = move_in(database, run, settings)
+    database.close()
+    say(f"The lake has the history: {', '.join(f'{table} {count:,}' for table, count in counts.items())} rows.")
+
+
+if __name__ == "__main__":
+    command_line().parse_args()
+    run_change("lake-import", main, engines=("spark",))

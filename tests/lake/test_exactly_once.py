@@ -1,0 +1,164 @@
+"""A night is stopped at every step, or its branch is altered: readers see a night whole or not at all, and no night twice."""
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from base.trouble import StageError, Status
+from kit.lake import LakeNights, need_spark
+from kit.quick_nights import QuickNights
+from kit.samples import line, report
+from kit.servers import Postgres
+
+pytestmark = [
+    pytest.mark.lake,
+    pytest.mark.xdist_group("lake"),
+    *map(
+        pytest.mark.filterwarnings, ("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+    ),  # of pyspark
+]
+
+STEPS = {  # after which call of what the night is stopped: module, name, and the number of the call
+    "parsed": ("spark.night:Night.count", 1),
+    "statistics written": ("spark.tables:Branch.append", 1),
+    "errors written": ("spark.tables:Branch.append", 2),
+    "visitor written": ("spark.tables:Branch.replace", 1),
+    "audited": ("spark.night:Night.audit", 1),
+    "decided": ("postgres.decision:decide", 1),
+    "statistics published": ("spark.tables:publish_table", 1),
+    "errors published": ("spark.tables:publish_table", 2),
+    "visitor published": ("spark.tables:publish_table", 3),
+    "entered as published": ("postgres.decision:set_published", 1),
+    "a branch dropped": ("spark.tables:drop_branch", 1),
+}
+DECIDED = [*STEPS][[*STEPS].index("decided") :]
+BY_NAME = {  # in DuckDB and in Postgres, but for ids
+    "statistics": "line_number, email, fecha_envio",
+    "errors": "line_number, message, raw_line",
+}
+
+
+class Stopped(BaseException):
+    """The night ends here, as if it were killed."""
+
+
+def stop_after(patch: pytest.MonkeyPatch, place: str, call: int) -> None:
+    """Have the night stop after this call of a function."""
+    module_name, _, path = place.partition(":")
+    owner: Any = import_module(module_name)
+    *classes, name = path.split(".")
+    for part in classes:
+        owner = getattr(owner, part)
+    done: Callable[..., Any] = getattr(owner, name)
+    calls = 0
+
+    def stopping(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        result = done(*arguments)
+        if calls == call:
+            if name in ("decide", "set_published"):
+                arguments[0].connection.commit()
+            raise Stopped
+        return result
+
+    patch.setattr(owner, name, stopping)
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[tuple[QuickNights, LakeNights]]:
+    need_spark()
+    names = ("once_postgres", "once_lake")
+    folders = [tmp_path_factory.mktemp(name) for name in names]
+    databases = [postgres.create(name) for name in names]
+    yield QuickNights(folders[0], databases[0]), LakeNights(folders[1], databases[1])
+    for name in names:
+        postgres.drop(name)
+
+
+def files_of(night: int) -> list[bytes]:
+    return [
+        report(line("ana@example.com"), line(f"new{night}@example.com"), b"x\n"),
+        report(line(f"new{night}@example.com"), line(f"other{night}@example.com")),
+    ]
+
+
+def seen(nights: LakeNights) -> list[list[tuple[Any, ...]]]:
+    """Return what readers see."""
+    return [nights.read(table) for table in ("statistics", "errors", "visitor")]
+
+
+def assert_same(by_postgres: QuickNights, by_spark: LakeNights) -> None:
+    """Assert that both engines have the same rows. File ids differ: a night that is stopped leaves a gap."""
+    assert by_spark.read("visitor") == by_postgres.sql("select * from visitor order by email")
+    ids = [
+        {
+            file_id: order
+            for order, (file_id,) in enumerate(nights.sql("select id from load_file where status = 'loaded' order by id"))
+        }
+        for nights in (by_postgres, by_spark)
+    ]
+    for table, columns in BY_NAME.items():
+        rows = (
+            by_postgres.sql(f"select file_id, {columns} from {table} order by 1, 2"),
+            by_spark.read(table, f"file_id, {columns}"),
+        )
+        first, second = ([(of[file_id], *values) for file_id, *values in found] for of, found in zip(ids, rows, strict=True))
+        assert first == second
+
+
+def test_a_night_that_is_stopped_anywhere_is_finished_by_the_next(both: tuple[QuickNights, LakeNights]) -> None:
+    by_postgres, by_spark = both
+    for nights in both:
+        nights.load(files_of(99), date(2013, 2, 15), "envio")
+    for number, (step, place) in enumerate(STEPS.items()):
+        before, decided = seen(by_spark), by_spark.sql("select count(*) from load_file")
+        by_postgres.load(files_of(number), date(2013, 2, 15), "envio")
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
+            stop_after(patch, *place)
+            by_spark.load(files_of(number), date(2013, 2, 15), "envio")
+        if step not in DECIDED:
+            assert seen(by_spark) == before, step
+            assert by_spark.sql("select count(*) from load_file") == decided, step
+        by_spark.files -= 2
+        by_spark.load(files_of(number), date(2013, 2, 15), "envio")
+        assert_same(by_postgres, by_spark)
+        assert by_spark.sql("select count(*) from lake_night where published_at is null") == [(0,)], step
+        if step not in ("entered as published", "a branch dropped"):  # then the next night has nothing to do for Spark
+            assert [by_spark.branches(table) for table in ("statistics", "errors", "visitor")] == [["main"]] * 3, step
+
+
+B = "lake.visitas.{0}.`branch_night_20130215T000200Z-{1}`"
+ALTERED = {  # what somebody does to the branch between writing and audit
+    "a line lost": f"delete from {B.format('statistics', '{0}')} where email = 'ana@example.com' and file_id > {{1}}",
+    "an old line lost": f"delete from {B.format('statistics', '{0}')} where email = 'ana@example.com' and file_id <= {{1}}",
+    "a line doubled": f"insert into {B.format('statistics', '{0}')} select * from {B.format('statistics', '{0}')} limit 1",
+    "a line altered": f"update {B.format('statistics', '{0}')} set jyv = baja, baja = 'x' where file_id > {{1}}",
+    "an error altered": f"update {B.format('errors', '{0}')} set codes = array('encoding') where file_id > {{1}}",
+    "a visitor altered": f"update {B.format('visitor', '{0}')} set visitas_totales = visitas_totales + 1",
+}
+
+
+@pytest.mark.parametrize("statement", ALTERED.values(), ids=ALTERED)
+def test_an_altered_branch_stops_the_night(both: tuple[QuickNights, LakeNights], statement: str) -> None:
+    """Nothing is decided. The next night drops the branch and loads the file."""
+    _, by_spark = both
+    from spark.night import Night  # noqa: PLC0415 - of make lake-setup
+
+    by_spark.load(files_of(98), date(2013, 2, 15), "envio")
+    before, decided = seen(by_spark), by_spark.sql("select count(*), max(id) from load_file")
+    audit = Night.audit
+
+    def audit_of_altered(night: Night) -> None:
+        night._session.sql(statement.format(by_spark.runs, decided[0][1]))
+        audit(night)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StageError, match="so nothing was loaded") as caught:
+        patch.setattr(Night, "audit", audit_of_altered)
+        by_spark.load([report(line("ana@example.com"), line("bea@example.com"), b"x\n", b"y\n")], date(2013, 2, 15), "envio")
+    assert caught.value.status is Status.CLUSTER
+    assert by_spark.sql("select count(*), max(id) from load_file") == decided
+    assert seen(by_spark) == before
