@@ -25,6 +25,14 @@ spark.driver.extraJavaOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
 spark.sql.shuffle.partitions 2
 spark.ui.enabled false
 """
+MARKS = [  # of every module with such nights
+    pytest.mark.lake,
+    pytest.mark.xdist_group("lake"),
+    # py4j leaves its sockets to Python, and pyspark asks for distutils.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:distutils Version classes:DeprecationWarning"),
+]
 ORDERS = {"statistics": "file_id, line_number", "errors": "file_id, line_number", "visitor": "email"}
 
 
@@ -42,7 +50,7 @@ def spark_settings(folder: Path, defaults: str = DEFAULTS) -> dict[str, str]:
     return {
         "ENGINE": "spark",
         "SPARK_CONF_DIR": str(folder / "conf"),
-        "PYTHONWARNINGS": "error,ignore::ResourceWarning",  # py4j leaves its sockets to Python
+        "PYTHONWARNINGS": "error,ignore::ResourceWarning,ignore::DeprecationWarning",  # of py4j, and of pyspark
         "LANDING_URL": str(folder / "landing"),
         "LAKE_URL": str(folder / "lake"),
     }

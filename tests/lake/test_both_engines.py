@@ -5,18 +5,12 @@ from datetime import date
 
 import pytest
 
-from kit.lake import LakeNights, need_spark
+from kit.lake import MARKS, LakeNights, need_spark
 from kit.quick_nights import QuickNights
 from kit.samples import line, report
 from kit.servers import Postgres
 
-pytestmark = [
-    pytest.mark.lake,
-    pytest.mark.xdist_group("lake"),
-    *map(
-        pytest.mark.filterwarnings, ("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-    ),  # of pyspark
-]
+pytestmark = MARKS
 
 LOG = {
     "load_file": "id, name, sha256, bytes, status, name_reused, rows_read, rows_loaded, rows_rejected, visitors_new,"

@@ -8,18 +8,12 @@ from typing import Any
 import pytest
 
 from base.trouble import StageError, Status
-from kit.lake import LakeNights, need_spark
+from kit.lake import MARKS, LakeNights, need_spark
 from kit.quick_nights import QuickNights
 from kit.samples import line, report
 from kit.servers import Postgres
 
-pytestmark = [
-    pytest.mark.lake,
-    pytest.mark.xdist_group("lake"),
-    *map(
-        pytest.mark.filterwarnings, ("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-    ),  # of pyspark
-]
+pytestmark = MARKS
 
 STEPS = {  # after which call of what the night is stopped: module, name, and the number of the call
     "parsed": ("spark.night:Night.count", 1),

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from base.settings import Settings
-from kit.lake import need_spark, read, spark_settings
+from kit.lake import MARKS, need_spark, read, spark_settings
 from kit.night import Night
 from kit.samples import line, report
 from kit.servers import OpenSSH
 
-pytestmark = [pytest.mark.lake, pytest.mark.xdist_group("lake")]
+pytestmark = MARKS
 
 
 @pytest.fixture
