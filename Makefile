@@ -149,7 +149,7 @@ test: .venv/etl .venv/postgres .venv/tests ## Run the tests
 crash-test: .venv/etl .venv/postgres .venv/tests ## Kill the night everywhere, run it again, compare (minutes)
 	PYTHONPATH=etl:tests $(PYTHON) tests/measure/crash.py
 
-bench: .venv/etl .venv/postgres .venv/tests ## Measure the night against a hand-written script (seven minutes or more; BENCH=--large: twice that)
+bench: .venv/etl .venv/postgres .venv/tests ## Measure the night against a hand-written script (seven minutes or more; BENCH=--large: twice that; BENCH=--lake: Spark)
 	PYTHONPATH=etl:tests $(PYTHON) tests/measure/bench.py $${BENCH-}
 
 lint: .venv/etl .venv/postgres .venv/tests ## Check style, types and shell scripts

@@ -23,6 +23,7 @@ from rich.table import Table
 from base.masking import mask
 from kit.night import Night
 from kit.servers import ETL, ROOT, OpenSSH, Postgres, execute, postgres_program, servers
+from measure import bench_lake
 from measure.slow_line import slow_line
 
 mpl.use("svg")
@@ -353,9 +354,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured; the median counts (%(default)s)")
     parser.add_argument("--large", action="store_true", help="also one file of ten million lines, and twenty million of history")
+    parser.add_argument(
+        "--lake", action="store_true", help="only ENGINE=spark, and Postgres beside it: one file of three million lines"
+    )
     arguments = parser.parse_args()
     findings = Findings()
     with servers() as (folder, postgres, openssh):
+        if arguments.lake:
+            (report,) = Size(1, bench_lake.LINES).folder().iterdir()
+            Console(width=120).print(bench_lake.measure(folder, postgres, report))
+            return
         bench = Bench(folder, postgres, openssh)
         compare(bench, findings, range(arguments.runs))
         if arguments.large:
