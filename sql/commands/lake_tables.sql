@@ -3,3 +3,4 @@
 create temporary table statistics (like statistics);
 create temporary table errors (like errors);
 create temporary table visitor (like visitor);
+select set_config('search_path', format('pg_temp, %I', current_schema()), false);
