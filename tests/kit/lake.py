@@ -58,13 +58,24 @@ def spark_settings(folder: Path, defaults: str = DEFAULTS) -> dict[str, str]:
 
 def read(settings: Settings, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
     """Return the rows of a table of the lake, in the order of its key."""
+    from spark.reading import open_table  # noqa: PLC0415 - of make lake-setup
+
+    return rows_of(open_table(settings, table), table, columns)
+
+
+def rows_at(metadata: str, table: str) -> list[tuple[Any, ...]]:
+    """Return the rows of the table that a file of metadata describes, in the order of its key."""
+    from pyiceberg.table import StaticTable  # noqa: PLC0415 - of make lake-setup
+
+    return rows_of(StaticTable.from_metadata(metadata), table, "*")
+
+
+def rows_of(opened: Any, table: str, columns: str) -> list[tuple[Any, ...]]:
+    """Return the rows of an opened table, in the order of its key."""
     import duckdb  # noqa: PLC0415 - of make lake-setup
 
-    from spark.reading import open_table  # noqa: PLC0415
-
-    rows = open_table(settings, table).scan().to_arrow()
     with closing(duckdb.connect()) as connection:
-        connection.register("rows", rows)
+        connection.register("rows", opened.scan().to_arrow())
         return connection.execute(f"select {columns} from rows order by {ORDERS[table]}").fetchall()
 
 

@@ -1,5 +1,9 @@
 """Whole nights of ENGINE=spark: from the server to the lake, the zip and the mails' figures."""
 
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +12,7 @@ from base.settings import Settings
 from kit.lake import MARKS, need_spark, read, spark_settings
 from kit.night import Night
 from kit.samples import line, report
-from kit.servers import OpenSSH
+from kit.servers import ETL, PATIENCE, OpenSSH, wait_for
 
 pytestmark = MARKS
 
@@ -101,3 +105,56 @@ def test_history_of_one_engine_is_not_gone_on_with_by_the_other(lake: Night) -> 
     done = lake.run("load.py", ENGINE="postgres")
     assert done.returncode == 2
     assert done.stderr == "load: the history is in the lake, and ENGINE is postgres. Hint: set ENGINE=spark.\n"
+
+
+def copied(night: Night) -> bool:
+    """Whether a report lies in the landing folder."""
+    return (night.folder / "landing" / "night" / "0").exists()
+
+
+def written(night: Night) -> bool:
+    """Whether lines are on the branch of a night that is not decided."""
+    return any((night.folder / "lake" / "visitas" / "statistics").glob("data/*.parquet"))
+
+
+def decided(night: Night) -> bool:
+    """Whether the load log has the night."""
+    return bool(night.sql("select from lake_night"))
+
+
+@pytest.mark.parametrize("moment", [copied, written, decided], ids=lambda moment: moment.__name__)
+def test_a_night_that_is_killed(lake: Night, moment: Callable[[Night], bool]) -> None:
+    """The process is killed, and its Java a little later by itself."""
+    lake.deliver("report_1.txt", report(line("ana@example.com"), line("bea@example.com"), b"no line\r\n"))
+    assert lake.run("extract.py").returncode == 0
+    with subprocess.Popen([sys.executable, str(ETL / "lake.py")], env=lake.environment()) as process:
+        wait_for(lambda: moment(lake) or process.poll() is not None)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    done = lake.run()
+    assert done.returncode == 0
+    assert done.stderr.endswith("ended without a word; this run finishes its work\n")
+    assert lake.statuses() == [("report_1.txt", "loaded")]
+    assert [number for (number,) in rows(lake, "statistics", "line_number")] == [2, 3]
+    assert [number for (number,) in rows(lake, "errors", "line_number")] == [4]
+    assert rows(lake, "visitor", "email, visitas_totales") == [("ana@example.com", 1), ("bea@example.com", 1)]
+    assert lake.sql("select count(*), count(published_at) from lake_night") == [(1, 1)]
+
+
+def test_two_runs_at_once_and_a_cluster_that_is_not_there(lake: Night) -> None:
+    """The second run ends with 11, the first with 14: it loads nothing, and clears nothing."""
+    defaults = lake.folder / "conf" / "spark-defaults.conf"
+    sound = defaults.read_text()
+    defaults.write_text(sound.replace("local[2]", "spark://127.0.0.1:1"))
+    lake.deliver("report_1.txt", report(line()))
+    with subprocess.Popen(["bash", str(ETL / "etl.sh")], env=lake.environment(), stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: copied(lake) or process.poll() is not None)
+        assert lake.run().returncode == 11
+        _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 14, said
+    assert said.startswith("lake: Spark failed: ")
+    assert lake.statuses() == []
+    assert lake.left_in_work() == ["report_1.txt"]
+    defaults.write_text(sound)
+    assert lake.run().returncode == 0
+    assert lake.statuses() == [("report_1.txt", "loaded")]
