@@ -68,9 +68,9 @@ def properties(settings: Settings) -> str:
     """Return the settings that Spark is started with: ours, and then its own ``spark-defaults.conf``, whose words win."""
     path = Path(os.environ.get("SPARK_CONF_DIR") or spark_home() / "conf") / "spark-defaults.conf"
     theirs = path.read_text() if path.exists() else ""
-    ours = ALWAYS | ({} if names(theirs, "spark.master") else LOCAL)
-    if not names(theirs, "spark.sql.catalog.lake"):
-        ours |= FILES | {"spark.sql.catalog.lake.warehouse": address(settings.lake_url)}
+    ours = ALWAYS | {"spark.sql.catalog.lake.warehouse": address(settings.lake_url)}
+    ours |= {} if names(theirs, "spark.master") else LOCAL
+    ours |= {} if names(theirs, "spark.sql.catalog.lake") else FILES
     if package := find_spec("snowpark_connect_deps_iceberg"):
         (jar,) = Path(str(package.origin)).parent.glob("jars/iceberg-spark-runtime-3.5_2.12-*.jar")
         ours |= {"spark.jars": str(jar)}

@@ -15,7 +15,6 @@ HIVE_SITE = """<configuration>
 <property><name>javax.jdo.option.ConnectionURL</name><value>jdbc:derby:;databaseName={folder}/derby;create=true</value></property>
 <property><name>datanucleus.schema.autoCreateAll</name><value>true</value></property>
 <property><name>hive.metastore.schema.verification</name><value>false</value></property>
-<property><name>hive.metastore.warehouse.dir</name><value>{folder}/lake</value></property>
 </configuration>
 """
 # The metastore makes its tables itself, without those of locks: Iceberg must not ask for a lock there.
