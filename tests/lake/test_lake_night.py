@@ -119,7 +119,7 @@ def written(night: Night) -> bool:
 
 def decided(night: Night) -> bool:
     """Whether the load log has the night."""
-    return bool(night.sql("select from lake_night"))
+    return bool(night.sql("select 1 from lake_night"))
 
 
 @pytest.mark.parametrize("moment", [copied, written, decided], ids=lambda moment: moment.__name__)
