@@ -101,14 +101,18 @@ def run_change(name: str, main: Main, engines: Collection[str] = ("postgres",)) 
     def change() -> int:
         read = settings.load(Settings)
         if read.engine not in engines:
-            raise StageError(
-                Status.SETTINGS, f"{name} is not built for ENGINE={read.engine}.", 'see "Past one machine" in etl/README.md.'
-            )
+            raise not_built(name, read.engine)
         return run_in_lock(name, main, read)
 
     set_up_command(name)
     take_back_on(signal.SIGINT)
     end_process(survive(change))
+
+
+def not_built(command: str, engine: str) -> StageError:
+    """Return the trouble that a command is not built for an engine."""
+    hint = 'see "Past one machine" in etl/README.md.'
+    return StageError(Status.SETTINGS, f"{command} is not built for ENGINE={engine}.", hint)
 
 
 def set_up_command(name: str) -> None:

@@ -157,7 +157,8 @@ def write(night: Night, files: list[Incoming], recount: bool, settings: Settings
     counted = night.count()
     for file in files:
         if file.is_new and file.survey.lines != 1 + sum(counted[file.file_id]):
-            raise trouble(f"{file.verdict.name} has {file.survey.lines:,} lines, and {sum(counted[file.file_id]):,} were parsed")
+            parsed = 1 + sum(counted[file.file_id])
+            raise trouble(f"{file.verdict.name} has {file.survey.lines:,} lines, and {parsed:,} were parsed.")
     outcomes = judge(files, counted, settings)
     loaded = [outcome.file_id for outcome in outcomes if outcome.fate is Fate.LOADED]
     kept = [outcome.file_id for outcome in outcomes if outcome.fate in (Fate.LOADED, Fate.QUARANTINED)]

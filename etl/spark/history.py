@@ -90,8 +90,8 @@ def compare(session: SparkSession, branch: Branch, database: Database) -> None:
     there = [dict(branch.read(table).groupBy("file_id").count().collect()) for table in ("statistics", "errors")]
     for file_id, *counts in database.run(rows, "commands/import_counts"):
         if counts != [found.pop(file_id, 0) for found in there]:
-            raise trouble(f"file {file_id} has other numbers of lines in the lake than in Postgres, so nothing was moved")
+            raise trouble(f"file {file_id} has other numbers of lines in the lake than in Postgres, so nothing was moved.")
     branch.read("visitor").createOrReplaceTempView("visitors")
     (sums,) = session.sql(statement("lake/sums")).collect()
     if any(there) or tuple(sums) != database.run(one, "commands/import_sums"):
-        raise trouble("the visitors or the files in the lake are not those of Postgres, so nothing was moved")
+        raise trouble("the visitors or the files in the lake are not those of Postgres, so nothing was moved.")

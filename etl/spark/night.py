@@ -87,9 +87,9 @@ class Night:
             older = self._session.table(f"lake.visitas.{table}").count()
             tonight = sums(there.where(self._is_tonight), "file_id")
             if tonight != sums(written, "file_id") or there.count() != older + sum(count for count, _ in tonight.values()):
-                raise trouble(f"what was written to {table} is not what was read from the reports, so nothing was loaded")
+                raise trouble(f"what was written to {table} is not what was read from the reports, so nothing was loaded.")
         if self._visitors and sums(self.branch.read("visitor")) != sums(self._visitors):
-            raise trouble("what was written to visitor is not what was counted, so nothing was loaded")
+            raise trouble("what was written to visitor is not what was counted, so nothing was loaded.")
 
     def campaigns(self) -> list[tuple[Any, ...]]:
         """Return the rows for load_campaign."""

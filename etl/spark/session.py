@@ -112,9 +112,9 @@ def trouble_named() -> Iterator[None]:
         yield
     except (Py4JError, PySparkException, ConnectionError) as error:
         causes = re.findall(r"^Caused by: (.+)", str(error), re.MULTILINE)
-        raise trouble(f"Spark failed: {clean(causes[-1] if causes else str(error))}") from error
+        raise trouble(f"Spark failed: {clean(causes[-1] if causes else str(error))}.") from error
 
 
 def trouble(fact: str) -> StageError:
     """Return trouble of the cluster."""
-    return StageError(Status.CLUSTER, f"{fact}.", f"{LOG} in LOG_DIR says more; the next run goes on from here.")
+    return StageError(Status.CLUSTER, fact, "spark.log in LOG_DIR says more; the next run goes on from here.")

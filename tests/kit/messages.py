@@ -20,7 +20,7 @@ LOCALE = ETL / "notices" / "locale"
 TEMPLATES = ETL / "notices" / "templates"
 LOG = "log"
 SAYING = {"Unreached", "Left", "Changed", "Refusal", "Broken", "NotSFTP", "NoLogin", "Unreachable", "refused", "bad_zip"}
-SAYING |= {"StageError", "warning", "error"}  # the last two: of a logger
+SAYING |= {"StageError", "trouble", "warning", "error"}  # the last two: of a logger
 WHOLE = {"MEANINGS", "REFUSALS", "NOT_ALLOWED", "errors", "warnings", "_volume_warnings", "_silence_warnings"}
 WHOLE |= {"content_flaws", "member_flaws", "flaws", "words_of"}  # definitions in which every text is said
 # What the rules below do not find: sentences that are put together from parts, and values that are words.

@@ -32,6 +32,7 @@ def move_in(lake: LakeNights) -> dict[str, int]:
     from spark.history import move_in as move  # noqa: PLC0415 - of make lake-setup
 
     lake.runs += 1
+    lake.name_lake()
     with closing(Database(lake.settings())) as database:
         return move(database, Run(f"20130215T000200Z-{lake.runs}", "lake-import"), lake.settings())
 
