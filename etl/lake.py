@@ -13,12 +13,12 @@ from base.workdir import WorkDir
 from load import notice_gaps
 from postgres.database import Database
 from runtime.script import run_script
-from spark.session import need_packages
+from spark import session
 
 
 def main(settings: Settings, run: Run) -> Status:
     """Bring the pulled reports into the lake, and the counters to the as-of date, also if there is no report."""
-    need_packages()
+    session.verify(settings)
     from spark.exactly_once import bring  # noqa: PLC0415 - needs packages that ENGINE=postgres does not
 
     work = WorkDir(settings)

@@ -243,11 +243,11 @@ def keep_sound(values: dict[str, Any], invalid: set[str]) -> dict[str, Any]:
 
 
 KNOWN = {name.upper() for name in Settings.model_fields}
-OF_LIBRARIES = re.compile(  # what libpq, Python, OpenSSL and Spark look for in the environment: the settings file may set it
+OF_LIBRARIES = re.compile(  # what libraries, Spark and Java look for in the environment: the settings file may set it
     "PG(HOST(ADDR)?|PORT|DATABASE|USER|PASS(WORD|FILE)|SERVICE(FILE)?|OPTIONS|APPNAME|SSL[A-Z]+|REQUIRE(SSL|PEER|AUTH)"
     "|CHANNELBINDING|GSS[A-Z]+|KRBSRVNAME|CONNECT_TIMEOUT|CLIENTENCODING|TARGETSESSIONATTRS|LOADBALANCEHOSTS"
-    "|M(IN|AX)PROTOCOLVERSION|DATESTYLE|TZ|GEQO|SYSCONFDIR|LOCALEDIR)|(JAVA|SPARK|HADOOP)_HOME|(SPARK|HADOOP|YARN)_CONF_DIR"
-    "|PYSPARK_PYTHON|PYICEBERG_[A-Z_]+|(HTTPS?|NO)_PROXY|(https?|no)_proxy|SSL_CERT_(FILE|DIR)"
+    "|M(IN|AX)PROTOCOLVERSION|DATESTYLE|TZ|GEQO|SYSCONFDIR|LOCALEDIR)|(JAVA|SPARK|HADOOP)_HOME|(SPARK|HADOOP|YARN)_CONF_DIR|CLASSPATH"
+    "|PYSPARK_PYTHON|ARROW_LIBHDFS_DIR|AWS_[A-Z_]+|PYICEBERG_[A-Z_]+|(HTTPS?|NO)_PROXY|(https?|no)_proxy|SSL_CERT_(FILE|DIR)"
 )
 OF_CRON = {"MAILTO", "MAILFROM"}  # set by cron for its jobs; similar to settings, but not settings
 

@@ -31,13 +31,16 @@ class Rule(NamedTuple):
 SECRET = Rule(Status.SETTINGS, GROUP | EVERYBODY)
 READ = Rule(Status.SETTINGS, EVERYBODY)
 FOLDER = Rule(Status.DISK, EVERYBODY)
+OWN = Rule(Status.DISK, GROUP | EVERYBODY, is_mine=True)
 RULES = {
     "settings file": SECRET,
     "SFTP_KEY_FILE": SECRET,
     "BACKUP_IDENTITY_FILE": SECRET,
     "SFTP_KNOWN_HOSTS": READ,
     "SMTP_CA_FILE": READ,
-    "WORK_DIR": Rule(Status.DISK, GROUP | EVERYBODY, is_mine=True),
+    "WORK_DIR": OWN,
+    "LANDING_URL": OWN,
+    "LAKE_URL": FOLDER,
     "BACKUP_DIR": FOLDER,
     "LOG_DIR": FOLDER,
     "folder of METRICS_FILE": Rule(Status.DISK, EVERYBODY, has_any_owner=True),  # a collector's; nothing is read there

@@ -19,7 +19,7 @@ from base.trouble import StageError, Status
 from commands import protection
 from commands.checklist import Look, in_tryout, inspect
 from commands.places import backup_folder, log_folder, metrics, secrets, work_folder
-from commands.rehearsal import rehearse
+from commands.rehearsal import rehearse, rehearse_lake
 from commands.units import clock, starter
 from notices import channels
 from postgres import migrations
@@ -105,6 +105,11 @@ def look_at(cursor: cursor) -> str:
     return f"PostgreSQL {version}, database {name}, user {user}, {protection.of_postgres(cursor.connection)}"
 
 
+def lake(settings: Settings) -> str:
+    """Verify that Spark starts, finds its catalog, and that a worker can parse a report; leave nothing behind."""
+    return rehearse_lake(settings) if settings.engine == "spark" else "not used: ENGINE is postgres"
+
+
 def mail(settings: Settings) -> str:
     """Verify that the mail server takes our login; sends nothing."""
     if not settings.smtp_host:
@@ -174,6 +179,7 @@ CHECKS: dict[str, Callable[[Settings], str]] = {  # each gives what is good in a
     "log folder": log_folder,
     "SFTP server": sftp,
     "Postgres": postgres,
+    "Spark": lake,
     "e-mail": mail,
     "Slack": slack,
     "dead-man's switch": switch,

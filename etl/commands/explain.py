@@ -26,7 +26,7 @@ from parsing.lines import read_lines
 from postgres.database import Database
 from postgres.statements import one, query, rows
 from runtime.script import command_line, run_plain_command, some_text
-from spark.session import need_packages
+from spark import session
 
 LISTED = 1000  # lines of one address that are shown
 COUNTERS = ("fecha_primera_visita", "fecha_ultima_visita", "visitas_totales", "visitas_anio_actual", "visitas_mes_actual")
@@ -123,7 +123,7 @@ def normalized(address: str) -> str:
 
 def show_lake(database: Database, arguments: Namespace, settings: Settings) -> None:
     """Have the session of the database see what the lake has of the visitor or the line."""
-    need_packages()
+    session.verify(settings)
     from spark import reading  # noqa: PLC0415 - needs packages that ENGINE=postgres does not
 
     if arguments.email:

@@ -5,12 +5,12 @@ from base.settings import Settings
 from commands.console import say
 from postgres.database import Database
 from runtime.script import command_line, run_change
-from spark.session import need_packages
+from spark import session
 
 
 def main(settings: Settings, run: Run) -> None:
     """Say what was brought."""
-    need_packages()
+    session.verify(settings)
     from spark.history import move_in  # noqa: PLC0415 - needs packages that ENGINE=postgres does not
 
     database = Database(settings)

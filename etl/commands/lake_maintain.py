@@ -8,18 +8,18 @@ from commands.console import say
 from postgres import decision
 from postgres.database import Database
 from runtime.script import command_line, run_change
-from spark.session import need_packages, trouble_named
+from spark import session
 
 
 def main(settings: Settings, run: Run) -> None:
     """Finish what a killed night left, then maintain each table and say what became of its files."""
-    need_packages()
+    session.verify(settings)
     from spark.exactly_once import Lake  # noqa: PLC0415 - needs packages that ENGINE=postgres does not
     from spark.maintenance import maintain  # noqa: PLC0415
 
     with closing(Database(settings)) as database:
         state = database.run(decision.begin, run, settings)
-        with trouble_named(), closing(Lake(database, run, settings)) as lake:
+        with session.trouble_named(), closing(Lake(database, run, settings)) as lake:
             lake.finish(state.unpublished)
             for table, (before, after) in maintain(lake.session).items():
                 say(f"{table}: data files {before:,}, now {after:,}")

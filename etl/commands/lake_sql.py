@@ -5,7 +5,7 @@ import subprocess
 from base.settings import Settings
 from base.trouble import Status
 from runtime.script import run_command
-from spark.session import need_packages, properties_file, spark_home
+from spark import session
 
 SHELL = {  # settings of the shell: it begins where our tables are, and keeps no tables of its own
     "spark.sql.defaultCatalog": "lake",
@@ -15,10 +15,10 @@ SHELL = {  # settings of the shell: it begins where our tables are, and keeps no
 
 def main(settings: Settings) -> int:
     """Run the shell; return CLUSTER if it fails."""
-    need_packages()
+    session.verify(settings)
     conf = [word for name, value in SHELL.items() for word in ("--conf", f"{name}={value}")]
-    with properties_file(settings) as path:
-        shell = [str(spark_home() / "bin" / "spark-sql"), "--properties-file", path, *conf, "--database", "visitas"]
+    with session.properties_file(settings) as path:
+        shell = [str(session.spark_home() / "bin" / "spark-sql"), "--properties-file", path, *conf, "--database", "visitas"]
         return Status.CLUSTER if subprocess.run(shell, check=False).returncode else Status.DONE
 
 

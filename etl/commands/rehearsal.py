@@ -18,6 +18,7 @@ from postgres import ledger
 from postgres.database import Database
 from postgres.insertion import Staged
 from postgres.statements import one, query, rows
+from spark import session
 from transform import stage_report
 
 HEADER = ",".join(column.header or "any name" for column in COLUMNS)
@@ -77,6 +78,32 @@ def load_made_up(cursor: cursor, folder: Path, file_id: int, run: Run, settings:
     if fate is not Fate.LOADED or refused:
         said = refused[0][0] if refused else str(fate)
         raise StageError(Status.POSTGRES, f"Postgres refuses a good line: {said}.", "which constraint or trigger is it?")
+
+
+def rehearse_lake(settings: Settings) -> str:
+    """Have a worker of Spark parse the made-up report; return what was tried, or raise StageError. No table is touched."""
+    session.verify(settings)
+    from spark import night  # noqa: PLC0415 - needs packages that ENGINE=postgres does not
+    from spark.landing import Landing  # noqa: PLC0415
+    from spark.parse import Part  # noqa: PLC0415
+
+    landing = Landing(settings.landing_url, "visitas_check")
+    with temporary_folder() as folder, session.trouble_named():
+        report = Report(folder / "rehearsal.txt")
+        report.path.write_text(REPORT)
+        try:
+            (piece,) = landing.take((0, report)).pieces
+            spark = session.start(settings, "spark_check.log")
+            spark.catalog.databaseExists("lake.visitas")  # asks the catalog
+            night.ship(spark, folder)
+            counted = night.count_lines(night.parse(spark, [Part(0, landing.url(0), piece, frozenset())]))
+            found = f"Spark {spark.version}, {spark.conf.get('spark.master')}"
+            spark.stop()
+        finally:
+            landing.clear()
+    if counted != {0: night.Counted(loaded=1, rejected=1)}:
+        raise session.trouble("a worker did not find the two lines of a made-up report.")
+    return f"{found}; a worker has read a report in LANDING_URL"
 
 
 def look_for_second_connection(settings: DatabaseSettings) -> None:

@@ -33,7 +33,7 @@ from postgres.ledger import Entry
 from postgres.migrations import migrate
 from postgres.statements import one, query, rows
 from runtime.script import run_command, take_back_on
-from spark.session import need_packages
+from spark import session
 from transform import stage_report
 
 
@@ -77,7 +77,7 @@ def main(live: Settings) -> Status:
 
 def show_lake(database: Database, live: Settings) -> None:
     """Have the session of the live database see what the lake has, where its own tables are."""
-    need_packages()
+    session.verify(live)
     from spark import reading  # noqa: PLC0415 - needs packages that ENGINE=postgres does not
 
     database.run(reading.show_in_session, live, reading.EVERYTHING)

@@ -14,7 +14,7 @@ from postgres.ledger import Basis, Delivery
 from postgres.statements import one, prepare_once, query, rows
 
 CAMPAIGN = ("send_date", "file_id", "sent", "hard_bounces", "opened", "clicked", "opened_and_clicked", "unsubscribed")
-REJECT = ("file_id", "code", "lines")
+REJECT = ("file_id", "code", "lines", "line_number", "message", "codes")
 
 
 class State(NamedTuple):
@@ -33,6 +33,7 @@ class Outcome(NamedTuple):
     fate: Fate
     rows_read: int = 0
     rows_loaded: int = 0
+    rows_faulty: int = 0  # of them none is loaded: a file is quarantined if they are too many
     visitors_new: int = 0
     visitors_updated: int = 0
 
@@ -43,7 +44,7 @@ class Decision(NamedTuple):
     branch: str | None  # None: nothing was written to the lake
     outcomes: list[Outcome]
     campaigns: list[tuple[Any, ...]]  # rows for load_campaign
-    rejects: list[tuple[Any, ...]]  # rows for load_reject
+    rejects: list[tuple[Any, ...]]  # rows for load_reject, each with the first line of the code
 
 
 def begin(cursor: cursor, run: Run, settings: Settings) -> State:
@@ -53,6 +54,11 @@ def begin(cursor: cursor, run: Run, settings: Settings) -> State:
     if has_history and not has_lake:
         raise StageError(Status.SETTINGS, "the history is in Postgres, not in the lake.", "make lake-import brings it there.")
     ledger.open_run(cursor, run, settings)
+    return state(cursor)
+
+
+def state(cursor: cursor) -> State:
+    """Return what earlier nights have left."""
     return State(one(cursor, "load/basis"), [branch for (branch,) in rows(cursor, "load/lake_unpublished")])
 
 

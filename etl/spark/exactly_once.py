@@ -125,14 +125,14 @@ class Lake:
     def finish(self, unpublished: list[str]) -> None:
         """Publish what earlier runs have decided, and drop what they have not."""
         tables.make_tables(self.session)
-        for branch in unpublished:
-            self.publish(branch)
-        tables.drop_branches(self.session)
+        self.publish(unpublished)
 
-    def publish(self, branch: str) -> None:
-        """Show readers the branch."""
-        tables.publish(self.session, branch)
-        self._database.run(decision.set_published, branch)
+    def publish(self, branches: list[str]) -> None:
+        """Show readers what was decided, and drop every branch."""
+        for branch in branches:
+            tables.publish(self.session, branch)
+            self._database.run(decision.set_published, branch)
+        tables.drop_branches(self.session)
 
     def load(self, files: list[Incoming], recount: bool) -> Decision:
         """Write the files to a branch of this run's own, audit it, decide, publish it."""
@@ -147,8 +147,7 @@ class Lake:
             night = Night(self.session, branch, parts, min((file.file_id for file in files), default=NO_ID))
             made = write(night, files, recount, self._settings)
         self._database.run(decision.decide, self._run, made, basis)
-        self.publish(branch.name)
-        tables.drop_branches(self.session)
+        self.publish([branch.name])
         return made
 
 
@@ -162,7 +161,7 @@ def write(night: Night, files: list[Incoming], recount: bool, settings: Settings
     outcomes = judge(files, counted, settings)
     loaded = [outcome.file_id for outcome in outcomes if outcome.fate is Fate.LOADED]
     kept = [outcome.file_id for outcome in outcomes if outcome.fate in (Fate.LOADED, Fate.QUARANTINED)]
-    night.choose(loaded, kept, whole_faults(files, outcomes, counted))
+    night.choose(loaded, kept, whole_faults(files, outcomes))
     night.write_lines()
     visitors = night.count_visits((settings.as_of, settings.visit_event), recount) if loaded or recount else {}
     night.audit()
@@ -189,17 +188,17 @@ def judge(files: list[Incoming], counted: dict[int, Counted], settings: Settings
         else:
             loaded.add(file.verdict.sha256)
         rows_loaded = lines.loaded if fate is Fate.LOADED else 0
-        outcomes.append(Outcome(file.file_id, file.verdict, file.delivery, fate, read, rows_loaded))
+        outcomes.append(Outcome(file.file_id, file.verdict, file.delivery, fate, read, rows_loaded, lines.rejected))
     return outcomes
 
 
-def whole_faults(files: list[Incoming], outcomes: list[Outcome], counted: dict[int, Counted]) -> list[WholeFault]:
+def whole_faults(files: list[Incoming], outcomes: list[Outcome]) -> list[WholeFault]:
     """Return the faults of whole files: they stand at line 1. What names a forgotten person is left out."""
     faults = []
     for file, outcome in zip(files, outcomes, strict=True):
         fault = check_header(file.survey.header) if outcome.fate is Fate.REFUSED else None
         if outcome.fate is Fate.QUARANTINED:
-            fault = Fault(Code.ERROR_RATE, value=f"{counted[file.file_id].rejected} of {outcome.rows_read}")
+            fault = Fault(Code.ERROR_RATE, value=f"{outcome.rows_faulty} of {outcome.rows_read}")
         if fault:
             raw_line = None if 1 in file.delivery.erased else storable(file.survey.header)
             faults.append(WholeFault(file.file_id, 1, [str(fault.code)], str(fault), raw_line))
@@ -213,10 +212,12 @@ def tell(outcome: Outcome, settings: Settings) -> None:
     counts |= {"visitors_new": outcome.visitors_new, "visitors_updated": outcome.visitors_updated}
     log.info("%s %s %s", fate, name, " ".join(f"{key}={count}" for key, count in counts.items()))
     if fate is Fate.QUARANTINED:
-        rate = f"MAX_ERROR_RATE is {settings.max_error_rate:g}"
-        log.warning("%s is quarantined: %s. Hint: its lines are in errors, file_id %d.", name, rate, outcome.file_id)
+        faulty, read = outcome.rows_faulty, outcome.rows_read
+        fact = f"{faulty:,} of {read:,} lines are rejected, and MAX_ERROR_RATE is {settings.max_error_rate:g}"
+        hint = f"they are in errors, file_id {outcome.file_id}; raise the rate, then have it sent again."
+        log.warning("%s is quarantined: %s. Hint: %s", name, fact, hint)
     elif fate is Fate.REFUSED:
-        hint = f"ask the sender; its line 1 is in errors, file_id {outcome.file_id}."
+        hint = f"ask the sender; that line is in errors, file_id {outcome.file_id}."
         log.warning("%s is refused: %s. Hint: %s", name, Code.LAYOUT_HEADER.meaning, hint)
     elif fate is Fate.LOADED and outcome.delivery.earlier:
         log.warning("%s came before with another content, and both count. Hint: ask the sender which one counts.", name)

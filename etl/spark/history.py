@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pyarrow as pa
 from psycopg2.extensions import cursor
-from pyarrow import csv, fs, parquet
+from pyarrow import csv, parquet
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as sql
 
@@ -27,45 +27,55 @@ AS_COPY_WRITES = {"null_values": [""], "strings_can_be_null": True, "quoted_stri
 
 
 def move_in(database: Database, run: Run, settings: Settings) -> dict[str, int]:
-    """Bring the history into an empty lake; return how many rows each table got. Done whole or not at all."""
-    basis = database.run(begin, run, settings)
+    """Bring the history into an empty lake; return how many rows each table has. Done whole or not at all, by one run or two."""
+    state = database.run(begin, run, settings)
     landing = Landing(settings.landing_url)
     landing.clear()
-    types = {
-        "statistics": {name: ARROW[kind] for name, kind in STATISTICS.items()},
-        "errors": {name: ARROW[kind] for name, kind in ERRORS.items()} | {"codes": pa.string()},
-    }
-    for table, texts in {"statistics": query("commands/import_statistics"), "errors": query("commands/import_errors")}.items():
-        database.run(land, texts, landing.url(table), types[table])
+    if not state.unpublished:
+        land_history(database, landing)
     with trouble_named(), closing(Lake(database, run, settings)) as lake:
-        lake.finish([])
-        branch = Branch(lake.session, f"import_{run.id}")
-        counts = write(lake.session, branch, landing, basis)
-        compare(lake.session, branch, database)
-        database.run(decision.decide_branch, run, branch.name)
-        lake.publish(branch.name)
+        lake.finish(state.unpublished)
+        if not state.unpublished:
+            assert state.basis  # there is a history
+            branch = Branch(lake.session, f"import_{run.id}")
+            write(lake.session, branch, landing, state.basis)
+            compare(lake.session, branch, database)
+            database.run(decision.decide_branch, run, branch.name)
+            lake.publish([branch.name])
+        counts = {table: lake.session.table(f"lake.visitas.{table}").count() for table in TABLES}
     landing.clear()
     return counts
 
 
-def begin(cursor: cursor, run: Run, settings: Settings) -> Basis:
-    """Enter the run, and return what the counters mean. Raise StageError unless the history is in Postgres."""
+def begin(cursor: cursor, run: Run, settings: Settings) -> decision.State:
+    """Enter the run, and return what is there. Raise StageError unless the history is in Postgres, or on its way."""
     migrations.verify(cursor)
     has_lake, has_history = one(cursor, "load/lake_in_use")
-    if has_lake or not has_history:
-        fact = "the history is in the lake already." if has_lake else "there is no history yet."
+    state = decision.state(cursor)
+    if not has_history or (has_lake and not state.unpublished):
+        fact = "there is no history yet." if not has_history else "the history is in the lake already."
         raise StageError(Status.SETTINGS, fact, "the next night of ENGINE=spark needs no import.")
     ledger.open_run(cursor, run, settings)
-    basis: Basis = one(cursor, "load/basis")
-    return basis
+    return state
 
 
-def land(cursor: cursor, text: str, url: str, types: dict[str, pa.DataType]) -> None:
-    """Copy the rows that a COPY statement gives to a Parquet file in the landing folder."""
-    filesystem, path = fs.FileSystem.from_uri(url)
+def land_history(database: Database, landing: Landing) -> None:
+    """Copy statistics and errors to the landing folder, as Parquet files."""
+    statistics = {name: ARROW[kind] for name, kind in STATISTICS.items()}
+    errors = {name: ARROW[kind] for name, kind in ERRORS.items()} | {"codes": pa.string()}
+    copies = {
+        "statistics": (query("commands/import_statistics"), statistics),
+        "errors": (query("commands/import_errors"), errors),
+    }
+    for table, (text, types) in copies.items():
+        database.run(land, text, types, landing, table)
+
+
+def land(cursor: cursor, text: str, types: dict[str, pa.DataType], landing: Landing, table: str) -> None:
+    """Write the rows that a COPY statement gives to a Parquet file of this name."""
     with (
         tempfile.TemporaryFile() as file,
-        filesystem.open_output_stream(path) as target,
+        landing.open(table) as target,
         parquet.ParquetWriter(target, pa.schema(types.items())) as writer,
     ):
         cursor.copy_expert(text, file)
@@ -76,13 +86,12 @@ def land(cursor: cursor, text: str, url: str, types: dict[str, pa.DataType]) -> 
                 writer.write_batch(batch)
 
 
-def write(session: SparkSession, branch: Branch, landing: Landing, basis: Basis) -> dict[str, int]:
-    """Write the landed rows to the branch, and count the visitors anew; return how many rows each table has."""
+def write(session: SparkSession, branch: Branch, landing: Landing, basis: Basis) -> None:
+    """Write the landed rows to the branch, and count the visitors anew."""
     for table in ("statistics", "errors"):
         landed = session.read.parquet(address(landing.url(table)))
         branch.append(table, landed if table == "statistics" else landed.withColumn("codes", sql.split("codes", ",")))
     branch.replace("visitor", count_all(session, branch.read("statistics"), basis))
-    return {table: branch.read(table).count() for table in TABLES}
 
 
 def compare(session: SparkSession, branch: Branch, database: Database) -> None:

@@ -1,38 +1,58 @@
 """The landing folder: where a night's reports lie for the workers, and the one reading that takes them there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
-from pyarrow import fs
+from pyarrow import ArrowInvalid, fs
 
+from base.masking import clean
 from base.progress import progress_reader
+from base.trouble import StageError, Status
 from base.workdir import Report
 from parsing.lines import Readable
 from spark.pieces import Survey, survey
 
 
 class Landing:
-    """A folder of its own in LANDING_URL, empty between two nights."""
+    """A folder of its own in LANDING_URL. It is there only while it is used."""
 
-    def __init__(self, url: str) -> None:
-        self._url = f"{url.rstrip('/')}/night"
+    def __init__(self, url: str, name: str = "visitas_night") -> None:
+        self._url = f"{url.rstrip('/')}/{name}"
 
     def clear(self) -> None:
         """Delete what is there, also of a night that was killed."""
-        filesystem, path = fs.FileSystem.from_uri(self._url)
-        if filesystem.get_file_info(path).type != fs.FileType.NotFound:
-            filesystem.delete_dir(path)
-        filesystem.create_dir(path, recursive=True)
+        with trouble_named(self._url):
+            filesystem, path = fs.FileSystem.from_uri(self._url)
+            if filesystem.get_file_info(path).type != fs.FileType.NotFound:
+                filesystem.delete_dir(path)
 
     def url(self, name: int | str) -> str:
         """Return where the file of this name lies; a report's name is its number."""
         return f"{self._url}/{name}"
 
+    def open(self, name: int | str) -> IO[bytes]:
+        """Open a new file of this name, to be written."""
+        filesystem, path = fs.FileSystem.from_uri(self._url)
+        filesystem.create_dir(path, recursive=True)
+        stream: IO[bytes] = filesystem.open_output_stream(f"{path}/{name}")
+        return stream
+
     def take(self, numbered: tuple[int, Report]) -> Survey:
         """Copy a report, and return what the same reading shows of it."""
         number, report = numbered
-        filesystem, path = fs.FileSystem.from_uri(self.url(number))
-        with report.path.open("rb") as file, filesystem.open_output_stream(path) as copy:
+        with report.path.open("rb") as file, trouble_named(self._url), self.open(number) as copy:
             return survey(Copied(progress_reader(file), copy))
+
+
+@contextmanager
+def trouble_named(url: str) -> Iterator[None]:
+    """Name the place behind Arrow's errors."""
+    try:
+        yield
+    except (OSError, ArrowInvalid) as error:
+        hint = "can this user write there? Does Arrow know such an address?"
+        raise StageError(Status.DISK, f"{url}: {clean(str(error)).removesuffix('.')}.", hint) from error
 
 
 class Copied:

@@ -44,16 +44,12 @@ class Night:
         self._session = session
         self.branch = branch
         self._is_tonight = sql.col("file_id") >= first_id
-        tasks = share_out(parts)
-        numbers = session.range(0, len(tasks), 1, max(len(tasks), 1))
-        schema = ", ".join(f"{name} {kind}" for name, kind in LINES.items())
-        self._lines = numbers.mapInArrow(parser_of(tasks), schema).persist()
+        self._lines = parse(session, parts).persist()
         self._visitors: DataFrame | None = None
 
     def count(self) -> dict[int, Counted]:
         """Return the numbers of lines by file id."""
-        found = self._lines.groupBy("file_id").agg(sql.count("email"), sql.count("codes"), sql.sum("passed_over")).collect()
-        return {file_id: Counted(*numbers) for file_id, *numbers in found}
+        return count_lines(self._lines)
 
     def choose(self, loaded: list[int], kept: list[int], more: list[WholeFault]) -> None:
         """Take the lines of the files that are ``loaded``, the faults of those that are ``kept``, and ``more`` faults."""
@@ -86,7 +82,8 @@ class Night:
             there = self.branch.read(table)
             older = self._session.table(f"lake.visitas.{table}").count()
             tonight = sums(there.where(self._is_tonight), "file_id")
-            if tonight != sums(written, "file_id") or there.count() != older + sum(count for count, _ in tonight.values()):
+            is_whole = there.count() == older + sum(count for count, _ in tonight.values()) and self.branch.only_adds(table)
+            if tonight != sums(written, "file_id") or not is_whole:
                 raise trouble(f"what was written to {table} is not what was read from the reports, so nothing was loaded.")
         if self._visitors and sums(self.branch.read("visitor")) != sums(self._visitors):
             raise trouble("what was written to visitor is not what was counted, so nothing was loaded.")
@@ -97,9 +94,22 @@ class Night:
         return [tuple(row) for row in self._session.sql(statement("lake/campaigns")).collect()]
 
     def rejects(self) -> list[tuple[Any, ...]]:
-        """Return the rows for load_reject."""
+        """Return the rows for load_reject, each with the first line of its code."""
         self._rejected.createOrReplaceTempView("rejected")
         return [tuple(row) for row in self._session.sql(statement("lake/rejects")).collect()]
+
+
+def parse(session: SparkSession, parts: Collection[Part]) -> DataFrame:
+    """Return the lines that the workers find in the parts, as rows of LINES."""
+    tasks = share_out(parts)
+    numbers = session.range(0, len(tasks), 1, max(len(tasks), 1))
+    return numbers.mapInArrow(parser_of(tasks), ", ".join(f"{name} {kind}" for name, kind in LINES.items()))
+
+
+def count_lines(lines: DataFrame) -> dict[int, Counted]:
+    """Return how many lines there are, by file id."""
+    found = lines.groupBy("file_id").agg(sql.count("email"), sql.count("codes"), sql.sum("passed_over")).collect()
+    return {file_id: Counted(*numbers) for file_id, *numbers in found}
 
 
 def visits_of(session: SparkSession, lines: DataFrame, basis: Basis) -> DataFrame:

@@ -7,11 +7,13 @@ import pyarrow as pa
 from psycopg2.extensions import cursor
 from pyarrow import csv
 from pyiceberg.catalog import load_catalog
+from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.expressions import AlwaysFalse, AlwaysTrue, And, EqualTo, In
 from pyiceberg.table import StaticTable
 from pyiceberg.utils.config import Config
 
 from base.settings import Settings
+from base.trouble import StageError, Status
 from postgres.statements import query
 from spark.session import address
 
@@ -61,8 +63,12 @@ def open_table(settings: Settings, name: str) -> Any:
     """Return a table of the lake, as readers see it now.
 
     If PyIceberg's own settings (``.pyiceberg.yaml``, ``PYICEBERG_CATALOG__LAKE__URI``) have a catalog ``lake``, that catalog is
-    asked; else the files at LAKE_URL.
+    asked; else the files at LAKE_URL. Raise StageError if the table is not there.
     """
-    if Config().get_catalog_config("lake"):
-        return load_catalog("lake").load_table(f"visitas.{name}")
-    return StaticTable.from_metadata(f"{address(settings.lake_url)}/visitas/{name}")
+    try:
+        if Config().get_catalog_config("lake"):
+            return load_catalog("lake").load_table(f"visitas.{name}")
+        return StaticTable.from_metadata(f"{address(settings.lake_url)}/visitas/{name}")
+    except (FileNotFoundError, NoSuchTableError) as error:
+        hint = "the first night makes it; or is LAKE_URL another one?"
+        raise StageError(Status.CLUSTER, f"the lake has no table {name} at {settings.lake_url}.", hint) from error

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from base import trust
 from base.masking import clean
 from base.settings import Settings
 from base.trouble import StageError, Status
@@ -30,18 +32,24 @@ FILES = {  # a catalog that needs no server: where Spark's own settings name no 
 }
 
 
-def need_packages() -> None:
-    """Raise StageError if the packages for ENGINE=spark are not installed."""
+def verify(settings: Settings) -> None:
+    """Raise StageError if packages for ENGINE=spark are missing, or if another user could have changed what its folders hold."""
     if not find_spec("pyspark"):
         raise StageError(Status.SETTINGS, "ENGINE=spark needs packages that are not installed.", "make lake-setup installs them.")
+    for name, url in (("LANDING_URL", settings.landing_url), ("LAKE_URL", settings.lake_url)):
+        if folder := folder_of(url):
+            trust.verify(name, folder)
 
 
-def start(settings: Settings) -> Any:
-    """Start Spark and return its session. Raise StageError if Spark does not start."""
+def start(settings: Settings, log: str = LOG) -> Any:
+    """Start Spark and return its session. Raise StageError if Spark does not start. What Spark says goes to LOG_DIR/``log``."""
     from pyspark.sql import SparkSession  # noqa: PLC0415 - not installed for ENGINE=postgres
 
+    java = os.environ.get("JAVA_HOME")
+    if not shutil.which(f"{java}/bin/java" if java else "java"):
+        raise StageError(Status.SETTINGS, "Java is not found.", "install Java 17 (headless), or set JAVA_HOME.")
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    with trouble_named(), properties_file(settings) as path, said_to(settings.log_dir / LOG):
+    with trouble_named(), properties_file(settings) as path, said_to(settings.log_dir / log):
         os.environ["PYSPARK_SUBMIT_ARGS"] = f"--properties-file {shlex.quote(path)} pyspark-shell"
         session = SparkSession.builder.appName("visitas").getOrCreate()
     session.conf.set("spark.sql.session.timeZone", "UTC")  # Java's old calendar has another idea of early local times
@@ -87,9 +95,16 @@ def address(url: str) -> str:
     return url if "://" in url else f"file://{url}"
 
 
+def folder_of(url: str) -> Path | None:
+    """Return the folder of this machine that an address names; None: it names none."""
+    path = url.removeprefix("file://")
+    return None if "://" in path else Path(path)
+
+
 @contextmanager
 def said_to(path: Path) -> Iterator[None]:
     """Have the processes that the block starts write to a file what they would write to the terminal."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         kept = [os.dup(1), os.dup(2)]
         try:
@@ -111,10 +126,17 @@ def trouble_named() -> Iterator[None]:
     try:
         yield
     except (Py4JError, PySparkException, ConnectionError) as error:
-        causes = re.findall(r"^Caused by: (.+)", str(error), re.MULTILINE)
-        raise trouble(f"Spark failed: {clean(causes[-1] if causes else str(error))}.") from error
+        raise trouble(f"Spark failed: {clean(cause(str(error))).removesuffix('.')}.") from error
+
+
+def cause(said: str) -> str:
+    """Return the deepest cause that Java names, or the one around it that says more."""
+    causes: list[str] = re.findall(r"^(?:Caused by)?: (.+)", said, re.MULTILINE)
+    while len(causes) > 1 and causes[-1].partition(": ")[2] in causes[-2]:
+        causes.pop()
+    return causes[-1] if causes else said
 
 
 def trouble(fact: str) -> StageError:
     """Return trouble of the cluster."""
-    return StageError(Status.CLUSTER, fact, "spark.log in LOG_DIR says more; the next run goes on from here.")
+    return StageError(Status.CLUSTER, fact, "Spark's log in LOG_DIR says more; the next run goes on from here.")

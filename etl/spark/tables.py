@@ -66,6 +66,18 @@ class Branch:
         """Return the rows of a table, those of the branch included."""
         return self._session.read.option("branch", self.name).table(f"lake.visitas.{table}")
 
+    def only_adds(self, table: str) -> bool:
+        """Return whether the branch differs from what readers see by added rows alone."""
+        heads = dict(self._session.table(f"lake.visitas.{table}.refs").select("name", "snapshot_id").collect())
+        snapshots = self._session.table(f"lake.visitas.{table}.snapshots").select("snapshot_id", "parent_id", "operation")
+        done = {snapshot: (parent, operation) for snapshot, parent, operation in snapshots.collect()}
+        snapshot = heads[self.name]
+        while snapshot not in (heads.get(MAIN), None):
+            snapshot, operation = done[snapshot]
+            if operation != "append":
+                return False
+        return True
+
     def append(self, table: str, rows: DataFrame) -> None:
         """Add rows to a table."""
         rows.writeTo(f"lake.visitas.{table}.`branch_{self.name}`").append()

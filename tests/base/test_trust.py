@@ -23,6 +23,8 @@ ALL, GROUP, OWNER, LINK = (
     "is a link",
 )
 
+OWN = ["WORK_DIR", "LANDING_URL"]
+
 # The mode of a file, and what is wrong with it: as a secret, as another file.
 FILE_MODES = [
     (0o600, GOOD, GOOD),
@@ -34,7 +36,7 @@ FILE_MODES = [
     (0o666, ALL, ALL),
     (0o1666, ALL, ALL),  # a sticky file is nothing
 ]
-# The mode of a folder, and what is wrong with it: as WORK_DIR, as another folder.
+# The mode of a folder, and what is wrong with it: as our own, as another folder.
 FOLDER_MODES = [
     (0o700, GOOD, GOOD),
     (0o755, GOOD, GOOD),
@@ -75,20 +77,20 @@ def make(name: str, path: Path, mode: int) -> Path:
 @pytest.mark.parametrize("name", trust.RULES)
 def test_modes(tmp_path: Path, name: str) -> None:
     for number, (mode, strict, other) in enumerate(FILE_MODES if name in FILES else FOLDER_MODES):
-        expected = strict if name in (*SECRETS, "WORK_DIR") else other
+        expected = strict if name in (*SECRETS, *OWN) else other
         assert complaint(name, make(name, tmp_path / str(number), mode)) == expected, oct(mode)
 
 
 @pytest.mark.parametrize("name", trust.RULES)
 def test_a_link_of_ours(tmp_path: Path, name: str) -> None:
-    """It is followed, and what it leads to counts; but WORK_DIR is none."""
+    """It is followed, and what it leads to counts; but a folder of our own is none."""
     good, bad = make(name, tmp_path / "good", 0o700), make(name, tmp_path / "bad", 0o777)
     (link := tmp_path / "link").symlink_to(good)
-    assert complaint(name, link) == (LINK if name == "WORK_DIR" else GOOD)
+    assert complaint(name, link) == (LINK if name in OWN else GOOD)
     (other := tmp_path / "other").symlink_to(bad)
-    assert complaint(name, other) == (LINK if name == "WORK_DIR" else ALL)
+    assert complaint(name, other) == (LINK if name in OWN else ALL)
     (loop := tmp_path / "loop").symlink_to(loop)
-    assert complaint(name, loop) == (LINK if name == "WORK_DIR" else GOOD)  # there is nothing
+    assert complaint(name, loop) == (LINK if name in OWN else GOOD)  # there is nothing
 
 
 @pytest.mark.parametrize("name", trust.RULES)
@@ -114,10 +116,10 @@ def test_owners(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert complaint(name, path) == (GOOD if is_collectors else OWNER)
     (link := tmp_path / "link").symlink_to(make(name, tmp_path / "ours", 0o700))
     os.chown(link, SOMEBODY, SOMEBODY, follow_symlinks=False)
-    assert complaint(name, link) == (LINK if name == "WORK_DIR" else OWNER)
+    assert complaint(name, link) == (LINK if name in OWN else OWNER)
     # Where the program is that user's own, as a checkout may be that root works in, that user is trusted.
     monkeypatch.setattr(trust, "TRUSTED", {0, SOMEBODY})
-    assert complaint(name, path) == (OWNER if name == "WORK_DIR" else GOOD)
+    assert complaint(name, path) == (OWNER if name in OWN else GOOD)
 
 
 def test_the_owner_of_the_program_is_trusted() -> None:

@@ -3,7 +3,7 @@
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -37,25 +37,33 @@ spark.sql.catalog.lake.hadoop.iceberg.engine.hive.lock-enabled false
 class Cluster:
     """A running cluster."""
 
-    def __init__(self, defaults: str, workers: list[psutil.Process]) -> None:
+    def __init__(self, defaults: str, start: Callable[[int], psutil.Process], joined: Callable[[], int]) -> None:
         self.defaults = defaults  # settings of a Spark that uses it
-        self.workers = workers
+        self._start = start  # starts a worker of this number
+        self._joined = joined  # how many workers have joined so far
+        self.workers: list[psutil.Process] = []
 
-    def parsers(self, worker: psutil.Process) -> list[psutil.Process]:
-        """Return the processes of Python below a worker."""
-        found = []
-        for process in worker.children(recursive=True):
-            with suppress(psutil.Error):  # it has ended
-                found += [process] if "pyspark.daemon" in process.cmdline() else []
-        return found
+    def start_worker(self) -> None:
+        """Start one more worker, and wait until it has joined."""
+        self.workers.append(self._start(len(self.workers)))
+        wait_for(lambda: self._joined() == len(self.workers))
 
-    def kill_worker(self) -> None:
-        """Kill the first worker that parses, with all that it has started, as a power cut would."""
+    def kill_worker(self, pid: int | None = None) -> None:
+        """Kill the worker that this process belongs to, or the first that parses, with all that it has started: a power cut."""
         found: list[psutil.Process] = []
-        wait_for(lambda: found.extend(worker for worker in self.workers if self.parsers(worker)) or found)
+        wait_for(lambda: found.extend(worker for worker in self.workers if is_of(worker, pid)) or found)
         for process in [*found[0].children(recursive=True), found[0]]:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+
+
+def is_of(worker: psutil.Process, pid: int | None) -> bool:
+    """Return whether a worker has this process of Python; None: any."""
+    for process in worker.children(recursive=True):
+        with suppress(psutil.Error):  # it has ended
+            if "pyspark.daemon" in process.cmdline() and pid in (process.pid, None):
+                return True
+    return False
 
 
 @contextmanager
@@ -99,9 +107,14 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         wait_for(lambda: all(is_open(port) for port in ports.values()))
         of_worker = (*address, "--cores", "1", "--memory", "700m", f"spark://127.0.0.1:{ports['master']}")
         worker = "org.apache.spark.deploy.worker.Worker"
-        workers = [start(f"worker{n}", worker, "--work-dir", str(folder / f"work{n}"), *of_worker) for n in (1, 2)]
-        wait_for(lambda: (folder / "master.log").read_text().count("Registering worker") == 2)
-        yield Cluster(DEFAULTS.format(**ports), workers)
+        made = Cluster(
+            DEFAULTS.format(**ports),
+            lambda number: start(f"worker{number}", worker, "--work-dir", str(folder / f"work{number}"), *of_worker),
+            lambda: (folder / "master.log").read_text().count("Registering worker"),
+        )
+        made.start_worker()
+        made.start_worker()
+        yield made
 
 
 def is_open(port: int) -> bool:

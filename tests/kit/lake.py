@@ -1,15 +1,17 @@
 """Nights into a lake: what they need, and their tables read by an engine that wrote none of them (PyIceberg, DuckDB)."""
 
 import os
+import shutil
+from collections.abc import Callable
 from contextlib import closing
 from datetime import date
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from base.run import Run
 from base.settings import Settings
 from base.workdir import WorkDir
 from kit.quick_nights import QuickNights
@@ -79,6 +81,33 @@ def rows_of(opened: Any, table: str, columns: str) -> list[tuple[Any, ...]]:
         return connection.execute(f"select {columns} from rows order by {ORDERS[table]}").fetchall()
 
 
+class Stopped(BaseException):
+    """The night ends here, as if it were killed."""
+
+
+def stop_after(patch: pytest.MonkeyPatch, place: str, call: int) -> None:
+    """Have the night stop after this call of a function."""
+    module_name, _, path = place.partition(":")
+    owner: Any = import_module(module_name)
+    *classes, name = path.split(".")
+    for part in classes:
+        owner = getattr(owner, part)
+    done: Callable[..., Any] = getattr(owner, name)
+    calls = 0
+
+    def stopping(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        result = done(*arguments)
+        if calls == call:
+            if module_name == "postgres.decision":
+                arguments[0].connection.commit()
+            raise Stopped
+        return result
+
+    patch.setattr(owner, name, stopping)
+
+
 class LakeNights(QuickNights):
     """Quick nights with ENGINE=spark, in one Java for all nights of this process."""
 
@@ -90,7 +119,6 @@ class LakeNights(QuickNights):
             "log_dir": str(folder / "log")
         }
         (folder / "log").mkdir()
-        self.runs = 0
 
     def load(self, files: list[bytes], as_of: date, event: str, error_rate: float = 1.0) -> None:
         """Bring the files into the lake; without files only the counters move."""
@@ -99,14 +127,18 @@ class LakeNights(QuickNights):
         self.name_lake()
         settings = self.settings(as_of, event, error_rate)
         work = WorkDir(settings)
-        self.runs += 1
         reports = []
         for content in files:
             self.files += 1
             reports.append(work.report(f"report_{self.files}.txt"))
             reports[-1].path.write_bytes(content)
         with closing(Database(settings)) as database:
-            bring(reports, database, Run(f"20130215T000200Z-{self.runs}", "test"), settings)
+            bring(reports, database, self.next_run(), settings)
+
+    def begin_anew(self) -> None:
+        """Have no lake, and a load log that knows none."""
+        shutil.rmtree(self.more["lake_url"])
+        self.sql("delete from lake_night")
 
     def name_lake(self) -> None:
         """Have a Java that runs already use this lake: it has read its settings once."""

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from base.workdir import WorkDir
 from kit.servers import ETL, execute
 from load import load_reports
 from postgres.database import Database
+from postgres.statements import rows
 from transform import stage_report
 
 
@@ -27,6 +29,7 @@ class QuickNights:
         self.database = database
         self.more = more
         self.files = 0
+        self.runs = 0
 
     def settings(self, as_of: date = date(2013, 2, 15), event: str = "envio", error_rate: float = 1.0) -> Settings:
         """Return the settings of a night."""
@@ -79,7 +82,7 @@ class QuickNights:
         """Stage and load the files; without files only the counters move."""
         settings = self.settings(as_of, event, error_rate)
         work = WorkDir(settings)
-        run = Run("20130215T000200Z-1", "test")
+        run = self.next_run()
         reports = []
         for content in files:
             self.files += 1
@@ -88,9 +91,19 @@ class QuickNights:
             stage_report(reports[-1])
         load_reports(reports, run, settings)
 
+    def next_run(self) -> Run:
+        """Return the run of the next night."""
+        self.runs += 1
+        return Run(f"20130215T000200Z-{self.runs}", "test")
+
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement in the database and return its rows."""
         return execute(self.database, statement, *values)
+
+    def ask(self, statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """Run a statement of ``sql/`` in the database and return its rows."""
+        with closing(Database(self.settings())) as database:
+            return database.run(rows, statement, values)
 
     def zipped(self) -> dict[str, bytes]:
         """Return the content of every report in the zips, by name."""
@@ -103,6 +116,6 @@ class QuickNights:
     def forget(self) -> None:
         """Empty the tables and delete the zips."""
         tables = "visitor, visitor_basis, statistics, errors, load_gap, load_campaign, load_reject, load_file, load_zip, load_run"
-        execute(self.database, f"truncate {tables}, load_change, load_replay, load_erased")
+        execute(self.database, f"truncate {tables}, load_change, load_replay, load_erased, lake_night")
         for path in (self.folder / "bckp").glob("*.zip"):
             path.unlink()

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 
 import pytest
+from dateutil.relativedelta import relativedelta
 
 from kit.lake import MARKS, LakeNights, need_spark
 from kit.quick_nights import QuickNights
@@ -19,6 +21,7 @@ LOG = {
     "load_reject": "file_id, code, lines",
     "visitor_basis": "as_of, visit_event",
 }
+MONTH = date(2013, 2, 1)  # of the runs
 TABLES = {"statistics": "file_id, line_number", "errors": "file_id, line_number", "visitor": "email"}
 
 
@@ -65,9 +68,33 @@ NIGHTS: list[tuple[list[bytes], date, str, float]] = [
 ]
 
 
+SCREENS = {  # what mails and pages ask the load log, beside its tables
+    "notices/digest_rejects": [{"run_id": f"20130215T000200Z-{number}"} for number in range(1, 20)],
+    "commands/monthly_rejects": [{"first": MONTH, "end": MONTH + relativedelta(months=1)}],
+    "commands/monthly_reports": [{"first": MONTH, "end": MONTH + relativedelta(months=1)}],
+}
+
+
 def rows_of(nights: QuickNights) -> dict[str, list[tuple[object, ...]]]:
     """Return what a night leaves in Postgres, by table."""
     return {table: nights.sql(f"select {columns} from {table} order by 1, 2") for table, columns in LOG.items()}
+
+
+def assert_same(by_postgres: QuickNights, by_spark: LakeNights) -> None:
+    """Assert that both engines have the same rows."""
+    assert rows_of(by_spark) == rows_of(by_postgres)
+    for table, key in TABLES.items():
+        assert by_spark.read(table) == by_postgres.sql(f"select * from {table} order by {key}"), table
+
+
+def test_real_reports_give_the_same_rows(real: Path, both: tuple[QuickNights, LakeNights]) -> None:
+    """In another month, with another visit event, and again."""
+    reports = [path.read_bytes() for path in sorted(real.glob("report_*.txt"))]
+    assert reports
+    for as_of, event in ((date(2013, 2, 15), "envio"), (date(2013, 3, 1), "open"), (date(2014, 2, 15), "click")):
+        for nights in both:
+            nights.load(reports, as_of, event)
+        assert_same(*both)
 
 
 def test_many_nights_give_the_same_rows(both: tuple[QuickNights, LakeNights]) -> None:
@@ -76,6 +103,8 @@ def test_many_nights_give_the_same_rows(both: tuple[QuickNights, LakeNights]) ->
     for night in NIGHTS:
         by_postgres.load(*night)
         by_spark.load(*night)
-        assert rows_of(by_spark) == rows_of(by_postgres)
-        for table, key in TABLES.items():
-            assert by_spark.read(table) == by_postgres.sql(f"select * from {table} order by {key}"), table
+        assert_same(by_postgres, by_spark)
+    for statement, all_values in SCREENS.items():
+        shown = [by_postgres.ask(statement, values) for values in all_values]
+        assert [by_spark.ask(statement, values) for values in all_values] == shown, statement
+        assert any(shown), statement

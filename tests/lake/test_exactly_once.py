@@ -1,14 +1,13 @@
 """A night is stopped at every step, or its branch is altered: readers see a night whole or not at all, and no night twice."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
-from importlib import import_module
 from typing import Any
 
 import pytest
 
 from base.trouble import StageError, Status
-from kit.lake import MARKS, LakeNights, need_spark
+from kit.lake import MARKS, LakeNights, Stopped, need_spark, stop_after
 from kit.quick_nights import QuickNights
 from kit.samples import line, report
 from kit.servers import Postgres
@@ -33,33 +32,6 @@ BY_NAME = {  # in DuckDB and in Postgres, but for ids
     "statistics": "line_number, email, fecha_envio",
     "errors": "line_number, message, raw_line",
 }
-
-
-class Stopped(BaseException):
-    """The night ends here, as if it were killed."""
-
-
-def stop_after(patch: pytest.MonkeyPatch, place: str, call: int) -> None:
-    """Have the night stop after this call of a function."""
-    module_name, _, path = place.partition(":")
-    owner: Any = import_module(module_name)
-    *classes, name = path.split(".")
-    for part in classes:
-        owner = getattr(owner, part)
-    done: Callable[..., Any] = getattr(owner, name)
-    calls = 0
-
-    def stopping(*arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        result = done(*arguments)
-        if calls == call:
-            if name in ("decide", "set_published"):
-                arguments[0].connection.commit()
-            raise Stopped
-        return result
-
-    patch.setattr(owner, name, stopping)
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +101,9 @@ B = "lake.visitas.{0}.`branch_night_20130215T000200Z-{1}`"
 ALTERED = {  # what somebody does to the branch between writing and audit
     "a line lost": f"delete from {B.format('statistics', '{0}')} where email = 'ana@example.com' and file_id > {{1}}",
     "an old line lost": f"delete from {B.format('statistics', '{0}')} where email = 'ana@example.com' and file_id <= {{1}}",
+    "an old line altered": f"update {B.format('statistics', '{0}')} set jyv = 'x' where file_id <= {{1}}",
+    "an old line doubled": f"insert into {B.format('statistics', '{0}')}"
+    f" select * from {B.format('statistics', '{0}')} where file_id <= {{1}} limit 1",
     "a line doubled": f"insert into {B.format('statistics', '{0}')} select * from {B.format('statistics', '{0}')} limit 1",
     "a line altered": f"update {B.format('statistics', '{0}')} set jyv = baja, baja = 'x' where file_id > {{1}}",
     "an error altered": f"update {B.format('errors', '{0}')} set codes = array('encoding') where file_id > {{1}}",

@@ -55,6 +55,7 @@ def test_a_night_and_another(lake: Night) -> None:
     )
     assert_explained(lake)
     assert_not_built(lake)
+    assert_kept(lake)
     (lake.folder / "lake" / "visitas" / "visitor" / "metadata" / "version-hint.text").write_text("1")  # as it was made: empty
     drilled = lake.run("restore-drill")
     assert drilled.returncode == 13
@@ -88,6 +89,44 @@ def assert_not_built(lake: Night) -> None:
         assert done.stderr.startswith(f"{command[0]}: {command[0]} is not built for ENGINE=spark.")
 
 
+def assert_kept(lake: Night) -> None:
+    """Assert that maintenance leaves every row as it is, and that there is nothing to move in any more."""
+    before = rows(lake, "statistics")
+    done = lake.run("lake-maintain")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "statistics: data files 1, now 1"), done.stderr
+    assert rows(lake, "statistics") == before
+    done = lake.run("lake-import")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("lake-import: the history is in the lake already.")
+
+
+def check(night: Night, **more: str) -> str:
+    """Return what make check says of Spark."""
+    table = night.run("check", **more, COLUMNS="400").stdout
+    (said,) = [" ".join(row.replace("│", " ").split()) for row in table.splitlines() if "│ Spark " in row]
+    return said
+
+
+def test_check_has_a_worker_read_a_report(lake: Night) -> None:
+    """It leaves nothing. What is missing on a worker is said, and so is a folder that others could change."""
+    assert check(lake) == "Spark ok Spark 3.5.9, local[2]; a worker has read a report in LANDING_URL"
+    landing = lake.folder / "landing"
+    assert ([*landing.iterdir()], (lake.folder / "lake").exists()) == ([], False)
+    said = check(lake, PYSPARK_PYTHON="/no/python")
+    assert said.startswith("Spark FAULT Spark failed: ")
+    assert "/no/python" in said
+    assert check(lake, JAVA_HOME="/no/java").startswith("Spark FAULT Java is not found.")
+    assert check(lake, LANDING_URL="ftps://x/y").startswith("Spark FAULT ftps://x/y/visitas_check: Unrecognized filesystem type")
+    done = lake.run("explain", "--email", "ana@example.com")
+    assert done.returncode == 14
+    assert done.stderr.startswith("explain: the lake has no table statistics at ")
+    landing.chmod(0o777)
+    assert check(lake).startswith(f"Spark FAULT LANDING_URL {landing} can be changed by everybody.")
+    done = lake.run("lake.py")
+    assert done.returncode == 13
+    assert "can be changed by everybody" in done.stderr
+
+
 def test_settings_that_are_not_built(lake: Night) -> None:
     for changed in ({"ON_REUSED_NAME": "replace"}, {"ERRORS_KEEP_DAYS": "3"}):
         done = lake.run(**changed)
@@ -109,7 +148,7 @@ def test_history_of_one_engine_is_not_gone_on_with_by_the_other(lake: Night) -> 
 
 def copied(night: Night) -> bool:
     """Whether a report lies in the landing folder."""
-    return (night.folder / "landing" / "night" / "0").exists()
+    return (night.folder / "landing" / "visitas_night" / "0").exists()
 
 
 def written(night: Night) -> bool:
@@ -149,7 +188,7 @@ def test_two_runs_at_once_and_a_cluster_that_is_not_there(lake: Night) -> None:
     lake.deliver("report_1.txt", report(line()))
     with subprocess.Popen(["bash", str(ETL / "etl.sh")], env=lake.environment(), stderr=subprocess.PIPE, text=True) as process:
         wait_for(lambda: copied(lake) or process.poll() is not None)
-        assert lake.run().returncode == 11
+        assert [lake.run(*command).returncode for command in ([], ["lake-maintain"])] == [11, 11]
         _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 14, said
     assert said.startswith("lake: Spark failed: ")

@@ -8,7 +8,7 @@ import pytest
 
 from base.run import Run
 from base.trouble import StageError, Status
-from kit.lake import MARKS, LakeNights, need_spark
+from kit.lake import MARKS, LakeNights, Stopped, need_spark, stop_after
 from kit.quick_nights import QuickNights
 from kit.samples import line, report
 from kit.servers import Postgres
@@ -24,17 +24,18 @@ def both(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterat
     """Nights into Postgres, and nights into a lake, with the same load log."""
     need_spark()
     database = postgres.create("moving")
-    yield QuickNights(tmp_path_factory.mktemp("old"), database), LakeNights(tmp_path_factory.mktemp("new"), database)
+    old, new = QuickNights(tmp_path_factory.mktemp("old"), database), LakeNights(tmp_path_factory.mktemp("new"), database)
+    new.runs = 100  # their ids differ
+    yield old, new
     postgres.drop("moving")
 
 
 def move_in(lake: LakeNights) -> dict[str, int]:
     from spark.history import move_in as move  # noqa: PLC0415 - of make lake-setup
 
-    lake.runs += 1
     lake.name_lake()
     with closing(Database(lake.settings())) as database:
-        return move(database, Run(f"20130215T000200Z-{lake.runs}", "lake-import"), lake.settings())
+        return move(database, lake.next_run(), lake.settings())
 
 
 def test_history_moves_in_and_small_files_are_joined(both: tuple[QuickNights, LakeNights]) -> None:
@@ -69,6 +70,34 @@ def assert_a_wrong_import_is_refused(old: QuickNights, lake: LakeNights) -> None
     old.sql("update visitor set visitas_totales = visitas_totales - 1 where email = 'ana@example.com'")
     assert lake.sql("select count(*) from lake_night") == [(0,)]
     assert lake.read("statistics") == []
+
+
+STEPS = {  # after which call of what an import is stopped: place, number of the call
+    "statistics landed": ("spark.history:land", 1),
+    "errors landed": ("spark.history:land", 2),
+    "statistics written": ("spark.tables:Branch.append", 1),
+    "errors written": ("spark.tables:Branch.append", 2),
+    "visitor written": ("spark.tables:Branch.replace", 1),
+    "compared": ("spark.history:compare", 1),
+    "decided": ("postgres.decision:decide_branch", 1),
+    "statistics published": ("spark.tables:publish_table", 1),
+    "visitor published": ("spark.tables:publish_table", 3),
+}
+
+
+def test_an_import_that_is_stopped_anywhere_is_finished_by_the_next(both: tuple[QuickNights, LakeNights]) -> None:
+    old, lake = both
+    old.load([report(line(), line("bea@example.com"), b"x\n")], DAY, "envio")
+    before = {table: old.sql(f"select * from {table} order by {key}") for table, key in TABLES.items()}
+    for step, place in STEPS.items():
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
+            stop_after(patch, *place)
+            move_in(lake)
+        assert move_in(lake) == {table: len(rows) for table, rows in before.items()}, step
+        assert {table: lake.read(table) for table in TABLES} == before, step
+        assert [lake.branches(table) for table in TABLES] == [["main"]] * 3, step
+        assert lake.sql("select count(*), count(published_at) from lake_night") == [(1, 1)], step
+        lake.begin_anew()
 
 
 def assert_maintained(lake: LakeNights) -> None:

@@ -16,12 +16,15 @@ CALLS = {  # every script and command that reads the settings of Postgres
     "extract.py": [],
     "transform.py": [],
     "load.py": [],
+    "lake.py": [],
     "archive.py": [],
     "notify.py": ["12"],
     "check": [],
     "explain": ["--email", "ana@example.com"],
     "forget": ["--email", "ana@example.com", "--yes"],
     "history": [],
+    "lake-import": [],
+    "lake-maintain": [],
     "last-run": [],
     "migrate": [],
     "own-database": [],
@@ -36,7 +39,7 @@ CALLS = {  # every script and command that reads the settings of Postgres
     "undo": ["--id", "1", "--yes"],
     "verify-backups": [],
 }
-OTHERS = {"night.py", "schedule", "unschedule"}  # etl.sh calls the first; cron's line needs no settings
+OTHERS = {"night.py", "schedule", "unschedule", "lake-sql"}  # etl.sh calls the first; the others do not ask Postgres
 
 
 @pytest.fixture
