@@ -203,9 +203,9 @@ clean: ## Remove what local runs made, the embedded database included; not where
 	$(call install,.venv,$(filter %.lock,$^))
 	touch $@
 
-# pyspark 3.5 comes as source only: it alone is built.
+# pyspark 3.5 comes as source only: it alone is built. pip has two long warnings about that: --quiet again leaves errors alone.
 .venv/spark: etl/spark/requirements.lock .venv/etl
-	$(call install,.venv,$<,--no-binary pyspark)
+	$(call install,.venv,$<,--no-binary pyspark --quiet)
 	touch $@
 
 .local/tools/installed: tests/tools/requirements.lock .venv/python
