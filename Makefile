@@ -13,7 +13,7 @@ LOCKED := --require-hashes --only-binary :all: --no-deps
 install = echo "Installing the packages of $(2) ..."; $(PYTHON) -m pip --python $(1) install --quiet --disable-pip-version-check $(LOCKED)$(if $(3), $(3)) -r $(2)
 LAY_OUT := cp sftp-server/data-backup/report_*.txt sftp-server/data/
 # Local nights see cron's bare environment, so that nothing of a real installation leaks into them.
-BARE := env -i $${HOME:+HOME="$$HOME"} PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
+BARE := env -i $${HOME:+HOME="$$HOME"} $${JAVA_HOME:+JAVA_HOME="$$JAVA_HOME"} PATH=/usr/bin:/bin ENV_FILE=.local/testing.env
 # What looks at an installation looks at the one that .env describes; without one, at what `make testing` left.
 LOOK := ETL_ASKED_BY=make $(if $(wildcard .env),,$(if $(wildcard .local/testing.env),ENV_FILE="$${ENV_FILE:-.local/testing.env}")) $(PYTHON) etl
 
@@ -27,8 +27,8 @@ YES_TYPED = $(if $(filter YES,$(TYPED)),$(if $(filter 1,$(YES)),--yes))
 # A cron line, or units of systemd; below DESTDIR, as for every make install.
 SYSTEMD_TYPED = $(if $(filter SYSTEMD,$(TYPED)),$(if $(filter 1,$(SYSTEMD)),--systemd $(call given,DESTDIR,--destdir)))
 # The engine of make testing, and what it needs.
-ENGINE_TYPED = $(if $(filter ENGINE,$(TYPED)),$(filter spark,$(ENGINE)))
-SPARK = $(if $(ENGINE_TYPED),.venv/spark)
+ENGINE_TYPED = $(if $(filter ENGINE,$(TYPED)),$(or $(filter postgres spark,$(ENGINE)),unknown))
+SPARK = $(if $(filter spark,$(ENGINE_TYPED)),.venv/spark)
 export PYTHON3
 
 .PHONY: help etl-setup lake-setup postgres-setup sftp-setup testing lake-sql lake-import lake-maintain psql postgres-stop check notify-test report status history explain verify-backups restore-drill prune undo reload rejects replay forget schedule unschedule test \
@@ -76,7 +76,7 @@ testing: .venv/etl .venv/postgres $(SPARK) ## Run a real night here: embedded Po
 	status=0; $(BARE) bash etl/etl.sh || status=$$?
 	case $$status in 2 | 11 | 130) exit $$status ;; esac # no run of ours is in the load log
 	$(BARE) $(PYTHON) etl last-run
-	[ -z "$(ENGINE_TYPED)" ] || { echo "Look at the tables: make lake-sql (for example: select * from visitor;)"; exit $$status; }
+	[ "$(ENGINE_TYPED)" != spark ] || { echo "Look at the tables: make lake-sql (for example: select * from visitor;)"; exit $$status; }
 	echo "Look at the tables: make psql (for example: select * from campaign_summary;)"
 	exit $$status
 

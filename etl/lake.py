@@ -8,7 +8,7 @@ from contextlib import closing
 from base.fate import Fate
 from base.run import Run
 from base.settings import Settings
-from base.trouble import Status
+from base.trouble import StageError, Status
 from base.workdir import WorkDir
 from load import notice_gaps
 from postgres.database import Database
@@ -18,6 +18,8 @@ from spark import session
 
 def main(settings: Settings, run: Run) -> Status:
     """Bring the pulled reports into the lake, and the counters to the as-of date, also if there is no report."""
+    if settings.engine != "spark":
+        raise StageError(Status.SETTINGS, f"ENGINE is {settings.engine}.", "load.py loads with it.")
     session.verify(settings)
     from spark.exactly_once import bring  # noqa: PLC0415 - needs packages that ENGINE=postgres does not
 

@@ -31,6 +31,8 @@ log = logging.getLogger("etl.load")
 
 def main(settings: Settings, run: Run) -> Status:
     """Load the staged reports, and bring the counters to the as-of date, also if there is no report."""
+    if settings.engine != "postgres":
+        raise StageError(Status.SETTINGS, f"ENGINE is {settings.engine}.", "lake.py loads with it.")
     work = WorkDir(settings)
     status = load_reports(work.reports(), run, settings)
     database = Database(settings)

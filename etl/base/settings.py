@@ -171,6 +171,8 @@ class Settings(DatabaseSettings):
     @classmethod
     def _whole_address(cls, url: str) -> str:
         """Return the address; a path without a scheme is one of this machine, and starts at the repo root."""
+        if re.match("[a-z0-9]+:(?!//)", url):
+            raise ValueError("an address has two slashes behind its colon: file:///folder")
         return url if "://" in url else str(ROOT / url)
 
     @field_validator("engine")

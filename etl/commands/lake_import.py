@@ -3,7 +3,7 @@
 from base.run import Run
 from base.settings import Settings
 from commands.console import say
-from postgres.database import Database
+from postgres.database import HISTORY_LIMIT, Database
 from runtime.script import command_line, run_change
 from spark import session
 
@@ -13,7 +13,7 @@ def main(settings: Settings, run: Run) -> None:
     session.verify(settings)
     from spark.history import move_in  # noqa: PLC0415 - needs packages that ENGINE=postgres does not
 
-    database = Database(settings)
+    database = Database(settings, HISTORY_LIMIT)
     counts = move_in(database, run, settings)
     database.close()
     say(f"The lake has the history: {', '.join(f'{table} {count:,}' for table, count in counts.items())} rows.")

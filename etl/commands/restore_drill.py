@@ -28,7 +28,7 @@ from base.workdir import WorkDir
 from commands.console import say
 from load import load_reports
 from postgres import ledger
-from postgres.database import Database
+from postgres.database import HISTORY_LIMIT, Database
 from postgres.ledger import Entry
 from postgres.migrations import migrate
 from postgres.statements import one, query, rows
@@ -41,7 +41,7 @@ def main(live: Settings) -> Status:
     """Restore into a scratch database, compare, and drop that database; return DISK if the two databases differ."""
     take_back_on(SIGINT)
     identities = read_identities(live)
-    database = Database(live)
+    database = Database(live, HISTORY_LIMIT)
     if live.engine == "spark":
         show_lake(database, live)
     entries = database.run(ledger.archived_entries)

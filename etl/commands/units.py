@@ -99,6 +99,9 @@ def fill_in(hour: int, *, is_here: bool) -> dict[str, str]:
     trust.TRUSTED.add(user.pw_uid)  # root asks for this user, whose night it is
     os.environ["HOME"] = user.pw_dir  # what ~ means in the settings
     settings = every_setting.load(Settings)
+    if settings.engine == "spark":
+        fact = "the service's sandbox and its 2 GiB of memory are not made for ENGINE=spark."
+        raise StageError(Status.SETTINGS, fact, "make schedule installs a cron line.")
     folders = folders_to_write(settings)
     if is_here and (missing := [folder for folder in folders if not folder.is_dir()]):
         command = shlex.join(["sudo", "install", "-d", "-o", user.pw_name, "-m", "700", *map(str, missing)])

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from psycopg2.extensions import cursor
 
-from postgres import migrations
+from postgres import decision, migrations
 from postgres.ledger import Basis
 from postgres.statements import one, query
 
@@ -38,6 +38,7 @@ class Counts(NamedTuple):
 def lock(cursor: cursor) -> Basis | None:
     """Verify the schema, and keep loads out until this transaction ends; return what the counters mean, None before a load."""
     migrations.verify(cursor)
+    decision.refuse_lake(cursor)
     cursor.execute(query("changes/lock"))
     basis: Basis | None = one(cursor, "load/basis")
     return basis

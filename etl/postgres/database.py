@@ -28,6 +28,7 @@ DEFAULTS = {
 }
 SETUP_LIMIT = 30  # seconds after the login, where connect_timeout ends; a pooler may have let us in without a server to give
 TRANSACTION_LIMIT = 3600  # seconds; a transaction that takes longer hangs
+HISTORY_LIMIT = 7 * 24 * 3600  # seconds; of one that reads the whole history
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

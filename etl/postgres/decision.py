@@ -69,6 +69,13 @@ def refuse_lake(cursor: cursor) -> None:
         raise StageError(Status.SETTINGS, "the history is in the lake, and ENGINE is postgres.", "set ENGINE=spark.")
 
 
+def verify_published(cursor: cursor) -> None:
+    """Raise StageError if a night counts that readers do not see yet."""
+    if rows(cursor, "load/lake_unpublished"):
+        fact = "a night is decided, and readers do not see all of it yet."
+        raise StageError(Status.CLUSTER, fact, "bash etl/etl.sh or make lake-maintain publishes it.")
+
+
 def look(cursor: cursor, verdicts: list[Verdict]) -> list[Delivery]:
     """Return what the load log knows of each report."""
     found = []
@@ -84,8 +91,12 @@ def decide(cursor: cursor, run: Run, decision: Decision, basis: Basis) -> None:
     cursor.execute(query("load/basis_lock"))
     if decision.branch and not decide_branch(cursor, run, decision.branch):
         return  # it was decided, and then the connection was lost
-    for outcome in decision.outcomes:
-        if look(cursor, [outcome.verdict])[0].known:
+    deliveries = look(cursor, [outcome.verdict for outcome in decision.outcomes])
+    for outcome, now in zip(decision.outcomes, deliveries, strict=True):
+        if decision.branch and (now.known or now.loaded != outcome.delivery.loaded):
+            fact = f"another run has loaded {outcome.verdict.name} meanwhile, so nothing was loaded."
+            raise StageError(Status.LOCKED, fact, "did this run lose its connection to Postgres? Its log says so.")
+        if now.known:  # a decision without a branch, repeated
             continue
         values = outcome._asdict() | vars(outcome.verdict) | outcome.delivery._asdict()
         values |= {"run_id": run.id, "status": outcome.fate}

@@ -5,13 +5,14 @@ drops what was not.
 """
 
 import logging
+import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from base.fate import Fate
-from base.processes import share_out
 from base.progress import progress
 from base.run import Run
 from base.settings import Settings
@@ -22,12 +23,13 @@ from postgres import decision, ledger
 from postgres.database import Database
 from postgres.decision import Decision, Outcome
 from postgres.ledger import Basis, Delivery
+from postgres.statements import one
 from spark import tables
 from spark.landing import Landing
-from spark.night import Counted, Night, WholeFault, ship
+from spark.night import AGAIN, Counted, Night, WholeFault, ship
 from spark.parse import Part
 from spark.pieces import Survey
-from spark.session import start, trouble, trouble_named
+from spark.session import folder_of, start, trouble, trouble_named
 
 NO_ID = 2**31 - 1  # above every file id
 
@@ -66,11 +68,9 @@ def bring(reports: list[Report], database: Database, run: Run, settings: Setting
     if made is None and (files or state.basis != basis):
         made = Decision(None, judge(files, {}, settings), [], [])
         database.run(decision.decide, run, made, basis)
+        tell(made, settings)
     landing.clear()
-    outcomes = made.outcomes if made else []
-    for outcome in outcomes:
-        tell(outcome, settings)
-    return {outcome.fate for outcome in outcomes}
+    return {outcome.fate for outcome in made.outcomes} if made else set()
 
 
 def means_other(old: Basis, new: Basis) -> bool:
@@ -81,8 +81,9 @@ def means_other(old: Basis, new: Basis) -> bool:
 def take_in(landing: Landing, reports: list[Report], database: Database) -> list[Incoming]:
     """Copy the reports to the landing folder; return those that no earlier run has entered in the load log."""
     numbered = list(enumerate(reports))
-    with progress("lake", sum(report.path.stat().st_size for report in reports)):
-        surveys = list(share_out(landing.take, numbered))
+    total = sum(report.path.stat().st_size for report in reports)
+    with progress("lake", total), ThreadPoolExecutor(os.cpu_count()) as pool:  # forks would inherit Arrow's connections, and hang
+        surveys = list(pool.map(landing.take, numbered))
     verdicts = [verdict_of(report, survey) for report, survey in zip(reports, surveys, strict=True)]
     deliveries = database.run(decision.look, verdicts)
     ids = database.run(ledger.reserve_ids, len(reports))
@@ -131,13 +132,28 @@ class Lake:
         """Show readers what was decided, and drop every branch."""
         for branch in branches:
             tables.publish(self.session, branch)
+            self._settle()
             self._database.run(decision.set_published, branch)
         tables.drop_branches(self.session)
 
+    def _settle(self) -> None:
+        """Have the files of a lake on this machine on the disk before the load log relies on them: Spark leaves that open."""
+        if folder_of(self._settings.lake_url):
+            os.sync()
+
+    def _compare_with_log(self) -> None:
+        """Raise StageError unless the lake has as many lines as the load log counts: then they belong together."""
+        there = self.session.table("lake.visitas.statistics").count()
+        (counted,) = self._database.run(one, "load/lake_lines")
+        if there != counted:
+            fact = f"the lake has {there:,} lines in statistics, and the load log counts {counted:,}, so nothing was loaded."
+            raise trouble(fact, "is LAKE_URL the lake of this database? Was one of the two brought back from a backup?")
+
     def load(self, files: list[Incoming], recount: bool) -> Decision:
         """Write the files to a branch of this run's own, audit it, decide, publish it."""
+        self._compare_with_log()
         basis = (self._settings.as_of, self._settings.visit_event)
-        branch = tables.Branch(self.session, f"night_{self._run.id}")
+        branch = tables.Branch(self.session, tables.NIGHT + self._run.id)
         new = [file for file in files if file.is_new]
         parts = [
             Part(file.file_id, file.url, piece, frozenset(file.delivery.erased)) for file in new for piece in file.survey.pieces
@@ -146,7 +162,9 @@ class Lake:
             ship(self.session, Path(folder))
             night = Night(self.session, branch, parts, min((file.file_id for file in files), default=NO_ID))
             made = write(night, files, recount, self._settings)
+        self._settle()
         self._database.run(decision.decide, self._run, made, basis)
+        tell(made, self._settings)
         self.publish([branch.name])
         return made
 
@@ -155,9 +173,9 @@ def write(night: Night, files: list[Incoming], recount: bool, settings: Settings
     """Write the files to the night's branch, audit what was written, and return what is to be decided."""
     counted = night.count()
     for file in files:
-        if file.is_new and file.survey.lines != 1 + sum(counted[file.file_id]):
-            parsed = 1 + sum(counted[file.file_id])
-            raise trouble(f"{file.verdict.name} has {file.survey.lines:,} lines, and {parsed:,} were parsed.")
+        parsed = 1 + sum(counted.get(file.file_id, Counted()))
+        if file.is_new and file.survey.lines != parsed:
+            raise trouble(f"{file.verdict.name} has {file.survey.lines:,} lines, and {parsed:,} were parsed.", AGAIN)
     outcomes = judge(files, counted, settings)
     loaded = [outcome.file_id for outcome in outcomes if outcome.fate is Fate.LOADED]
     kept = [outcome.file_id for outcome in outcomes if outcome.fate in (Fate.LOADED, Fate.QUARANTINED)]
@@ -205,7 +223,13 @@ def whole_faults(files: list[Incoming], outcomes: list[Outcome]) -> list[WholeFa
     return faults
 
 
-def tell(outcome: Outcome, settings: Settings) -> None:
+def tell(made: Decision, settings: Settings) -> None:
+    """Log what became of each file."""
+    for outcome in made.outcomes:
+        tell_of_file(outcome, settings)
+
+
+def tell_of_file(outcome: Outcome, settings: Settings) -> None:
     """Log what became of a file; warn of what a person must look at."""
     name, fate = outcome.verdict.name, outcome.fate
     counts = {"file_id": outcome.file_id, "rows_read": outcome.rows_read, "rows_loaded": outcome.rows_loaded}

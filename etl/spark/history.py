@@ -21,7 +21,7 @@ from spark.landing import Landing
 from spark.night import count_all
 from spark.parse import ARROW, ERRORS, STATISTICS
 from spark.session import address, trouble, trouble_named
-from spark.tables import TABLES, Branch, statement
+from spark.tables import IMPORT, TABLES, Branch, statement
 
 AS_COPY_WRITES = {"null_values": [""], "strings_can_be_null": True, "quoted_strings_can_be_null": False}
 
@@ -37,7 +37,7 @@ def move_in(database: Database, run: Run, settings: Settings) -> dict[str, int]:
         lake.finish(state.unpublished)
         if not state.unpublished:
             assert state.basis  # there is a history
-            branch = Branch(lake.session, f"import_{run.id}")
+            branch = Branch(lake.session, IMPORT + run.id)
             write(lake.session, branch, landing, state.basis)
             compare(lake.session, branch, database)
             database.run(decision.decide_branch, run, branch.name)

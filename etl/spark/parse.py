@@ -44,7 +44,7 @@ class Part(NamedTuple):
     erased: frozenset[int]  # lines of people who were forgotten
 
 
-def share_out(parts: Iterable[Part]) -> list[list[Part]]:
+def tasks_of(parts: Iterable[Part]) -> list[list[Part]]:
     """Return the parts as tasks of about PIECE bytes: small reports share a task."""
     parts = list(parts)
     ends = accumulate(part.piece.end - part.piece.start for part in parts)

@@ -50,6 +50,7 @@ def survey(report: Readable, size: int = PIECE) -> Survey:
         position += len(block)
         line_feeds += block.count(b"\n")
         last = block[-1:]
+    pieces[-1:] = [piece._replace(end=position) for piece in pieces[-1:]]  # so that small reports share a task
     header = next(read_lines(io.BytesIO(head)), b"")
     return Survey(sha256.hexdigest(), position, header, line_feeds + (last != b"\n"), pieces)
 

@@ -11,9 +11,12 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.expressions import AlwaysFalse, AlwaysTrue, And, EqualTo, In
 from pyiceberg.table import StaticTable
 from pyiceberg.utils.config import Config
+from thrift.Thrift import TException
 
+from base.masking import clean
 from base.settings import Settings
 from base.trouble import StageError, Status
+from postgres import decision
 from postgres.statements import query
 from spark.session import address
 
@@ -36,6 +39,7 @@ def show_in_session(cursor: cursor, settings: Settings, wanted: dict[str, Any]) 
 
     The rows come into temporary tables with the names of the tables, which hide them until the session ends.
     """
+    decision.verify_published(cursor)
     cursor.execute(query("commands/lake_tables"))
     copies = {
         "statistics": query("commands/lake_statistics"),
@@ -63,12 +67,13 @@ def open_table(settings: Settings, name: str) -> Any:
     """Return a table of the lake, as readers see it now.
 
     If PyIceberg's own settings (``.pyiceberg.yaml``, ``PYICEBERG_CATALOG__LAKE__URI``) have a catalog ``lake``, that catalog is
-    asked; else the files at LAKE_URL. Raise StageError if the table is not there.
+    asked; else the files at LAKE_URL. Raise StageError if the table cannot be read.
     """
     try:
         if Config().get_catalog_config("lake"):
             return load_catalog("lake").load_table(f"visitas.{name}")
         return StaticTable.from_metadata(f"{address(settings.lake_url)}/visitas/{name}")
-    except (FileNotFoundError, NoSuchTableError) as error:
-        hint = "the first night makes it; or is LAKE_URL another one?"
-        raise StageError(Status.CLUSTER, f"the lake has no table {name} at {settings.lake_url}.", hint) from error
+    except (OSError, TException, NoSuchTableError) as error:
+        hint = "the first night makes the tables; LAKE_URL and the settings of PyIceberg say where."
+        said = clean(str(error)).removesuffix(".")
+        raise StageError(Status.CLUSTER, f"the table {name} of the lake cannot be read: {said}.", hint) from error

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ LOCAL = {  # where Spark's own settings name no master
     "spark.master": "local[*]",
     "spark.driver.host": "localhost",
     "spark.driver.bindAddress": "127.0.0.1",
+    "spark.authenticate": "true",  # other users of this machine are kept out
     "spark.ui.enabled": "false",
     "spark.sql.shuffle.partitions": str(os.cpu_count()),
 }
@@ -79,7 +80,8 @@ def properties(settings: Settings) -> str:
     ours = ALWAYS | {"spark.sql.catalog.lake.warehouse": address(settings.lake_url)}
     ours |= {} if names(theirs, "spark.master") else LOCAL
     ours |= {} if names(theirs, "spark.sql.catalog.lake") else FILES
-    if package := find_spec("snowpark_connect_deps_iceberg"):
+    package = find_spec("snowpark_connect_deps_iceberg")
+    if package and "SPARK_HOME" not in os.environ:  # a Spark of your own has its own jar
         (jar,) = Path(str(package.origin)).parent.glob("jars/iceberg-spark-runtime-3.5_2.12-*.jar")
         ours |= {"spark.jars": str(jar)}
     return "".join(f"{name} {value}\n" for name, value in ours.items()) + theirs
@@ -105,7 +107,9 @@ def folder_of(url: str) -> Path | None:
 def said_to(path: Path) -> Iterator[None]:
     """Have the processes that the block starts write to a file what they would write to the terminal."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
+    with suppress(FileNotFoundError):
+        path.replace(path.with_suffix(".log.1"))
+    with open(path, "xb", opener=trust.open_mine) as file:
         kept = [os.dup(1), os.dup(2)]
         try:
             for descriptor in (1, 2):
@@ -137,6 +141,6 @@ def cause(said: str) -> str:
     return causes[-1] if causes else said
 
 
-def trouble(fact: str) -> StageError:
+def trouble(fact: str, hint: str = "Spark's log in LOG_DIR says more; the next run goes on from here.") -> StageError:
     """Return trouble of the cluster."""
-    return StageError(Status.CLUSTER, fact, "Spark's log in LOG_DIR says more; the next run goes on from here.")
+    return StageError(Status.CLUSTER, fact, hint)

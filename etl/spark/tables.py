@@ -5,15 +5,18 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sql
 
-from base.settings import ROOT
+from postgres.statements import query
+from spark.session import trouble
 
 TABLES = ("statistics", "errors", "visitor")  # in the order in which they are published
 MAIN = "main"
+NOT_OURS = "nothing but this program may change these tables; see who does, then run again."
+NIGHT, IMPORT = "night_", "import_"  # how the names of our branches begin
 
 
 def statement(name: str) -> str:
-    """Return the statement in ``sql/<name>.sql``."""
-    return (ROOT / "sql" / f"{name}.sql").read_text().rstrip().removesuffix(";")
+    """Return the statement in ``sql/<name>.sql``: Spark wants no semicolon."""
+    return query(name).removesuffix(";")
 
 
 def make_tables(session: SparkSession) -> None:
@@ -41,10 +44,10 @@ def publish_table(session: SparkSession, table: str, branch: str) -> None:
 
 
 def drop_branches(session: SparkSession) -> None:
-    """Drop every branch: what was decided is published, and nothing else counts."""
+    """Drop every branch of ours: what was decided is published, and nothing else counts."""
     for table in TABLES:
         for name in branches(session, table):
-            if name != MAIN:
+            if name.startswith((NIGHT, IMPORT)):
                 drop_branch(session, table, name)
 
 
@@ -66,17 +69,21 @@ class Branch:
         """Return the rows of a table, those of the branch included."""
         return self._session.read.option("branch", self.name).table(f"lake.visitas.{table}")
 
-    def only_adds(self, table: str) -> bool:
-        """Return whether the branch differs from what readers see by added rows alone."""
+    def operations(self, table: str) -> set[str]:
+        """Return in what ways the branch changed a table: ``append``, ``overwrite``.
+
+        Raise StageError unless the branch goes on from what readers see: then it could not be published.
+        """
         heads = dict(self._session.table(f"lake.visitas.{table}.refs").select("name", "snapshot_id").collect())
         snapshots = self._session.table(f"lake.visitas.{table}.snapshots").select("snapshot_id", "parent_id", "operation")
-        done = {snapshot: (parent, operation) for snapshot, parent, operation in snapshots.collect()}
-        snapshot = heads[self.name]
-        while snapshot not in (heads.get(MAIN), None):
-            snapshot, operation = done[snapshot]
-            if operation != "append":
-                return False
-        return True
+        steps = {snapshot: (parent, operation) for snapshot, parent, operation in snapshots.collect()}
+        snapshot, found = heads[self.name], set()
+        while snapshot != heads.get(MAIN):
+            if snapshot not in steps:
+                raise trouble(f"somebody else has changed the table {table} tonight, so nothing was loaded.", NOT_OURS)
+            snapshot, operation = steps[snapshot]
+            found.add(operation)
+        return found
 
     def append(self, table: str, rows: DataFrame) -> None:
         """Add rows to a table."""

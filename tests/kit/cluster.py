@@ -1,4 +1,4 @@
-"""A cluster on this machine: Spark's own master with two workers, and a Hive metastore, as processes of their own."""
+"""A cluster on this machine: Spark's own master with workers, and a Hive metastore, as processes of their own."""
 
 import os
 import socket
@@ -37,10 +37,14 @@ spark.sql.catalog.lake.hadoop.iceberg.engine.hive.lock-enabled false
 class Cluster:
     """A running cluster."""
 
-    def __init__(self, defaults: str, start: Callable[[int], psutil.Process], joined: Callable[[], int]) -> None:
-        self.defaults = defaults  # settings of a Spark that uses it
+    def __init__(self, ports: dict[str, int], start: Callable[[int], psutil.Process], joined: Callable[[], int]) -> None:
+        self.defaults = DEFAULTS.format(**ports)  # settings of a Spark that uses it
         self._start = start  # starts a worker of this number
         self._joined = joined  # how many workers have joined so far
+        self.pyiceberg = {
+            "PYICEBERG_CATALOG__LAKE__URI": f"thrift://127.0.0.1:{ports['metastore']}",
+            "PYICEBERG_CATALOG__LAKE__TYPE": "hive",
+        }
         self.workers: list[psutil.Process] = []
 
     def start_worker(self) -> None:
@@ -48,22 +52,14 @@ class Cluster:
         self.workers.append(self._start(len(self.workers)))
         wait_for(lambda: self._joined() == len(self.workers))
 
-    def kill_worker(self, pid: int | None = None) -> None:
-        """Kill the worker that this process belongs to, or the first that parses, with all that it has started: a power cut."""
-        found: list[psutil.Process] = []
-        wait_for(lambda: found.extend(worker for worker in self.workers if is_of(worker, pid)) or found)
-        for process in [*found[0].children(recursive=True), found[0]]:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-
-
-def is_of(worker: psutil.Process, pid: int | None) -> bool:
-    """Return whether a worker has this process of Python; None: any."""
-    for process in worker.children(recursive=True):
-        with suppress(psutil.Error):  # it has ended
-            if "pyspark.daemon" in process.cmdline() and pid in (process.pid, None):
-                return True
-    return False
+    def kill_worker(self, pid: int) -> None:
+        """Kill the worker that this process belongs to, with all that it has started, as a power cut would."""
+        for worker in self.workers:
+            below = worker.children(recursive=True)
+            if pid in (process.pid for process in below):
+                for process in [*below, worker]:
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
 
 
 @contextmanager
@@ -108,11 +104,10 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         of_worker = (*address, "--cores", "1", "--memory", "700m", f"spark://127.0.0.1:{ports['master']}")
         worker = "org.apache.spark.deploy.worker.Worker"
         made = Cluster(
-            DEFAULTS.format(**ports),
+            ports,
             lambda number: start(f"worker{number}", worker, "--work-dir", str(folder / f"work{number}"), *of_worker),
             lambda: (folder / "master.log").read_text().count("Registering worker"),
         )
-        made.start_worker()
         made.start_worker()
         yield made
 

@@ -2,20 +2,23 @@
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import date
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from base.settings import Settings
-from base.workdir import WorkDir
+from base.workdir import Report, WorkDir
 from kit.quick_nights import QuickNights
-from kit.servers import need
+from kit.servers import ETL, ROOT, need
 from postgres.database import Database
 
 DEFAULTS = """
@@ -85,7 +88,12 @@ class Stopped(BaseException):
     """The night ends here, as if it were killed."""
 
 
-def stop_after(patch: pytest.MonkeyPatch, place: str, call: int) -> None:
+def stop() -> NoReturn:
+    """End the night."""
+    raise Stopped
+
+
+def stop_after(patch: pytest.MonkeyPatch, place: str, call: int, stop: Callable[[], NoReturn] = stop) -> None:
     """Have the night stop after this call of a function."""
     module_name, _, path = place.partition(":")
     owner: Any = import_module(module_name)
@@ -102,10 +110,22 @@ def stop_after(patch: pytest.MonkeyPatch, place: str, call: int) -> None:
         if calls == call:
             if module_name == "postgres.decision":
                 arguments[0].connection.commit()
-            raise Stopped
+            stop()
         return result
 
     patch.setattr(owner, name, stopping)
+
+
+KILLED = f"""
+import os, runpy, signal, sys
+sys.path[:0] = [{str(ETL)!r}, {str(ROOT / "tests")!r}]
+import pytest
+from kit.lake import stop_after
+place, call = sys.argv[1:]
+stop_after(pytest.MonkeyPatch(), place, int(call), lambda: os.kill(os.getpid(), signal.SIGKILL))
+sys.argv = ["lake.py"]
+runpy.run_path({str(ETL / "lake.py")!r}, run_name="__main__")
+"""
 
 
 class LakeNights(QuickNights):
@@ -126,14 +146,27 @@ class LakeNights(QuickNights):
 
         self.name_lake()
         settings = self.settings(as_of, event, error_rate)
-        work = WorkDir(settings)
+        with closing(Database(settings)) as database:
+            bring(self.put(files), database, self.next_run(), settings)
+
+    def put(self, files: list[bytes]) -> list[Report]:
+        """Put the files into the work directory, as the next reports."""
+        work = WorkDir(self.settings())
         reports = []
         for content in files:
             self.files += 1
             reports.append(work.report(f"report_{self.files}.txt"))
             reports[-1].path.write_bytes(content)
-        with closing(Database(settings)) as database:
-            bring(reports, database, self.next_run(), settings)
+        return reports
+
+    def kill(self, files: list[bytes], as_of: date, place: str, call: int) -> None:
+        """Bring the files into the lake in a process of its own, which is killed after this call of a function."""
+        self.put(files)
+        environment = os.environ | self.environment() | {"AS_OF": str(as_of), "PYTHONWARNINGS": "default"}
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, place, str(call)], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == -signal.SIGKILL, done.stderr
 
     def begin_anew(self) -> None:
         """Have no lake, and a load log that knows none."""

@@ -2,10 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from kit.cluster import cluster
+from kit.cluster import Cluster, cluster
 from kit.lake import MARKS, need_spark, rows_at, spark_settings
 from kit.night import Night
 from kit.samples import line, report
@@ -15,16 +14,23 @@ pytestmark = MARKS
 STAGE = f"""
 import os, pathlib, runpy, sys, time
 sys.path.insert(0, {str(ETL)!r})
-import spark.parse, spark.tables
+import spark.night, spark.parse, spark.tables
 spark.parse.PIECE = 1 << 18  # small tasks, so that there are many
-folder = pathlib.Path.cwd()
-def wait(batches):
-    (folder / f"merging_{{os.getpid()}}").touch()
+folder, step = pathlib.Path.cwd(), sys.argv[1]
+def wait(batches):  # in a worker, in the middle of the step
+    (folder / f"at_work_{{os.getpid()}}").touch()
     while not (folder / "go_on").exists():
         time.sleep(0.05)
     yield from batches
-replace = spark.tables.Branch.replace
-spark.tables.Branch.replace = lambda branch, table, rows: replace(branch, table, rows.mapInArrow(wait, rows.schema))
+if step == "parse":
+    parser_of = spark.night.parser_of
+    def waiting_parser(tasks):
+        parse = parser_of(tasks)
+        return lambda batches: wait(parse(batches))
+    spark.night.parser_of = waiting_parser
+if step == "merge":
+    replace = spark.tables.Branch.replace
+    spark.tables.Branch.replace = lambda branch, table, rows: replace(branch, table, rows.mapInArrow(wait, rows.schema))
 sys.argv = ["lake.py"]
 runpy.run_path({str(ETL / "lake.py")!r}, run_name="__main__")
 """
@@ -41,21 +47,25 @@ def put_reports(night: Night, first: int) -> None:
         (night.work / f"report_{number}.txt").write_bytes(report(*people, b"x\n"))
 
 
-def bring(night: Night, disturb: Callable[[], None]) -> None:
-    """Bring the reports into the lake; meanwhile, disturb."""
-    with subprocess.Popen(
-        [sys.executable, "-c", STAGE], env=night.environment(), cwd=night.folder, stderr=subprocess.PIPE, text=True
-    ) as process:
-        disturb()
+def bring(night: Night, step: str, running: Cluster) -> None:
+    """Bring the reports into the lake; in the middle of the step, kill a worker that is at work on it."""
+    command = [sys.executable, "-c", STAGE, step]
+    with subprocess.Popen(command, env=night.environment(), cwd=night.folder, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: any(night.folder.glob("at_work_*")) or process.poll() is not None)
+        running.kill_worker(int(next(night.folder.glob("at_work_*")).name.removeprefix("at_work_")))
         (night.folder / "go_on").touch()
         _, said = process.communicate(timeout=4 * PATIENCE)
     assert (process.returncode, said) == (0, "")
+    assert "Lost executor" in (night.logs / "spark.log").read_text()
+    for path in (*night.folder.glob("at_work_*"), night.folder / "go_on"):
+        path.unlink()
 
 
 def assert_same(lake: Night, other: Night) -> None:
     """Assert that the lake has what the other night has in Postgres."""
-    files = "select name, status, rows_loaded, rows_rejected, visitors_new, visitors_updated from load_file order by id"
-    assert lake.sql(files) == other.sql(files)
+    for columns in ("name, status, rows_loaded, rows_rejected", "sum(visitors_new), sum(visitors_updated)"):
+        files = f"select {columns} from (select * from load_file order by id) as file"
+        assert lake.sql(files) == other.sql(files)
     for table, key in TABLES.items():
         (made,) = (lake.folder / "lake").glob(f"**/{table}/metadata")
         newest = max(made.glob("*.metadata.json"))
@@ -72,18 +82,17 @@ def test_workers_are_killed_while_they_parse_and_while_they_merge(tmp_path: Path
     (tmp_path / "cluster").mkdir()
     with cluster(tmp_path / "cluster") as running:
         by_spark.settings |= spark_settings(by_spark.folder, running.defaults)
-
-        def kill_in_merge() -> None:
-            wait_for(lambda: any(by_spark.folder.glob("merging_*")))
-            running.kill_worker(int(next(by_spark.folder.glob("merging_*")).name.removeprefix("merging_")))
-
-        for number, disturb in enumerate([running.kill_worker, kill_in_merge]):
+        for number, step in enumerate(["parse", "merge"]):
+            running.start_worker()
             for night in nights:
                 put_reports(night, number * FILES)
             for stage in ("transform.py", "load.py"):
                 assert by_postgres.run(stage).returncode == 0
-            bring(by_spark, disturb)
+            bring(by_spark, step, running)
             assert_same(by_spark, by_postgres)
-            running.start_worker()
-            for path in (*by_spark.folder.glob("merging_*"), by_spark.folder / "go_on"):
-                path.unlink()
+        asked = by_spark.run("explain", "--email", "p7@example.com", **running.pyiceberg)
+        assert asked.returncode == 0, asked.stdout + asked.stderr
+        assert "p7@example.com: visits by fecha_envio" in asked.stdout
+    asked = by_spark.run("explain", "--email", "p7@example.com", **running.pyiceberg)
+    assert asked.returncode == 14
+    assert asked.stderr.startswith("explain: the table statistics of the lake cannot be read: ")

@@ -1,20 +1,21 @@
-"""A night is stopped at every step, or its branch is altered: readers see a night whole or not at all, and no night twice."""
+"""A night is killed at every step, or its branch is altered: readers see a night whole or not at all, and no night twice."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
 import pytest
 
 from base.trouble import StageError, Status
-from kit.lake import MARKS, LakeNights, Stopped, need_spark, stop_after
+from kit.lake import MARKS, LakeNights, need_spark
 from kit.quick_nights import QuickNights
 from kit.samples import line, report
 from kit.servers import Postgres
 
 pytestmark = MARKS
 
-STEPS = {  # after which call of what the night is stopped: module, name, and the number of the call
+STEPS = {  # after which call of what the night is killed: module, name, and the number of the call
     "parsed": ("spark.night:Night.count", 1),
     "statistics written": ("spark.tables:Branch.append", 1),
     "errors written": ("spark.tables:Branch.append", 2),
@@ -58,7 +59,7 @@ def seen(nights: LakeNights) -> list[list[tuple[Any, ...]]]:
 
 
 def assert_same(by_postgres: QuickNights, by_spark: LakeNights) -> None:
-    """Assert that both engines have the same rows. File ids differ: a night that is stopped leaves a gap."""
+    """Assert that both engines have the same rows. File ids differ: a night that is killed leaves a gap."""
     assert by_spark.read("visitor") == by_postgres.sql("select * from visitor order by email")
     ids = [
         {
@@ -76,16 +77,14 @@ def assert_same(by_postgres: QuickNights, by_spark: LakeNights) -> None:
         assert first == second
 
 
-def test_a_night_that_is_stopped_anywhere_is_finished_by_the_next(both: tuple[QuickNights, LakeNights]) -> None:
+def test_a_night_that_is_killed_anywhere_is_finished_by_the_next(both: tuple[QuickNights, LakeNights]) -> None:
     by_postgres, by_spark = both
     for nights in both:
         nights.load(files_of(99), date(2013, 2, 15), "envio")
     for number, (step, place) in enumerate(STEPS.items()):
         before, decided = seen(by_spark), by_spark.sql("select count(*) from load_file")
         by_postgres.load(files_of(number), date(2013, 2, 15), "envio")
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
-            stop_after(patch, *place)
-            by_spark.load(files_of(number), date(2013, 2, 15), "envio")
+        by_spark.kill(files_of(number), date(2013, 2, 15), *place)
         if step not in DECIDED:
             assert seen(by_spark) == before, step
             assert by_spark.sql("select count(*) from load_file") == decided, step
@@ -115,19 +114,58 @@ ALTERED = {  # what somebody does to the branch between writing and audit
 def test_an_altered_branch_stops_the_night(both: tuple[QuickNights, LakeNights], statement: str) -> None:
     """Nothing is decided. The next night drops the branch and loads the file."""
     _, by_spark = both
-    from spark.night import Night  # noqa: PLC0415 - of make lake-setup
-
     by_spark.load(files_of(98), date(2013, 2, 15), "envio")
     before, decided = seen(by_spark), by_spark.sql("select count(*), max(id) from load_file")
+    files = [report(line("ana@example.com"), line("bea@example.com"), b"x\n", b"y\n")]
+    altered = statement.format(by_spark.runs + 1, decided[0][1])
+    ended = load_disturbed(by_spark, files, lambda spark: spark.sql(altered))
+    assert ended.status is Status.CLUSTER
+    assert by_spark.sql("select count(*), max(id) from load_file") == decided
+    assert seen(by_spark) == before
+
+
+SAME_BYTES = """
+insert into load_file
+select (jsonb_populate_record(f, jsonb_build_object('id', -1, 'sha256', %s, 'rows_read', 0, 'rows_loaded', 0,
+                                                    'rows_rejected', 0))).*
+from load_file f where status = 'loaded' order by id limit 1
+"""
+ONE_MORE = "rows_loaded = rows_loaded + 1, rows_read = rows_read + 1"
+COMPACTED = "call lake.system.rewrite_data_files(table => 'visitas.statistics', options => map('rewrite-all', 'true'))"
+
+
+def load_disturbed(by_spark: LakeNights, files: list[bytes], disturb: Callable[[Any], object]) -> StageError:
+    """Bring the files into the lake; disturb the night before it is audited. Return how it ended; readers see nothing of it."""
+    from spark.night import Night  # noqa: PLC0415 - of make lake-setup
+
     audit = Night.audit
 
-    def audit_of_altered(night: Night) -> None:
-        night._session.sql(statement.format(by_spark.runs, decided[0][1]))
+    def disturbed(night: Night) -> None:
+        disturb(night._session)
         audit(night)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(StageError, match="so nothing was loaded") as caught:
-        patch.setattr(Night, "audit", audit_of_altered)
-        by_spark.load([report(line("ana@example.com"), line("bea@example.com"), b"x\n", b"y\n")], date(2013, 2, 15), "envio")
-    assert caught.value.status is Status.CLUSTER
-    assert by_spark.sql("select count(*), max(id) from load_file") == decided
-    assert seen(by_spark) == before
+        patch.setattr(Night, "audit", disturbed)
+        by_spark.load(files, date(2013, 2, 15), "envio")
+    return caught.value
+
+
+def test_what_others_do_meanwhile(both: tuple[QuickNights, LakeNights]) -> None:
+    """Another run has loaded the same bytes; somebody writes to the tables; the lake is of another load log."""
+    _, by_spark = both
+    by_spark.load(files_of(96), date(2013, 2, 15), "envio")
+    files = files_of(97)
+    before, decided = seen(by_spark), by_spark.sql("select count(*) from lake_night")
+    sha256 = hashlib.sha256(files[0]).hexdigest()
+    ended = load_disturbed(by_spark, files, lambda _: by_spark.sql(SAME_BYTES, sha256))
+    assert (ended.status, "another run" in str(ended)) == (Status.LOCKED, True)
+    by_spark.sql("delete from load_file where id = -1")
+    ended = load_disturbed(by_spark, files, lambda spark: spark.sql(COMPACTED))
+    assert (ended.status, "somebody else has changed the table statistics" in str(ended)) == (Status.CLUSTER, True)
+    by_spark.sql(f"update load_file set {ONE_MORE} where id = (select min(id) from load_file)")
+    ended = load_disturbed(by_spark, files, lambda _: None)
+    assert (ended.status, "the load log counts" in str(ended)) == (Status.CLUSTER, True)
+    by_spark.sql(f"update load_file set {ONE_MORE.replace('+', '-')} where id = (select min(id) from load_file)")
+    assert (seen(by_spark), by_spark.sql("select count(*) from lake_night")) == (before, decided)
+    by_spark.load(files, date(2013, 2, 15), "envio")
+    assert by_spark.sql("select count(*) from lake_night") == [(decided[0][0] + 1,)]

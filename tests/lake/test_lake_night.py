@@ -119,7 +119,7 @@ def test_check_has_a_worker_read_a_report(lake: Night) -> None:
     assert check(lake, LANDING_URL="ftps://x/y").startswith("Spark FAULT ftps://x/y/visitas_check: Unrecognized filesystem type")
     done = lake.run("explain", "--email", "ana@example.com")
     assert done.returncode == 14
-    assert done.stderr.startswith("explain: the lake has no table statistics at ")
+    assert done.stderr.startswith("explain: the table statistics of the lake cannot be read: ")
     landing.chmod(0o777)
     assert check(lake).startswith(f"Spark FAULT LANDING_URL {landing} can be changed by everybody.")
     done = lake.run("lake.py")
