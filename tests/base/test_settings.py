@@ -95,6 +95,24 @@ def test_small_letters_are_no_setting(environment: pytest.MonkeyPatch) -> None:
     assert "delete_source is no setting (did you mean DELETE_SOURCE?)" in complaint()
 
 
+@pytest.mark.parametrize(
+    ("url", "whole"),
+    [
+        ("lake", f"{settings.ROOT}/lake"),
+        ("/x", "/x"),
+        ("file:///x", "file:///x"),
+        ("hdfs://h:1/x", "hdfs://h:1/x"),
+        ("file:/x", None),
+    ],
+)
+def test_an_address_is_whole(environment: pytest.MonkeyPatch, url: str, whole: str | None) -> None:
+    environment.setenv("LAKE_URL", url)
+    if whole is None:
+        assert "LAKE_URL: an address has two slashes behind its colon" in complaint()
+    else:
+        assert settings.load(Settings).lake_url == whole
+
+
 @pytest.mark.parametrize("zone", ["UTC-6", "localtime", "/usr/share/zoneinfo/UTC", ""])
 def test_zones_that_mean_something_else_to_postgres(environment: pytest.MonkeyPatch, zone: str) -> None:
     environment.setenv("TIMEZONE", zone)

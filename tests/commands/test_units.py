@@ -124,6 +124,7 @@ def test_the_sandbox_is_tight(tmp_path: Path, folder: Path) -> None:
         ({"BACKUP_DIR": "/var/tmp/bckp"}, "BACKUP_DIR is in /var/tmp/bckp"),
         ({"METRICS_FILE": "/tmp/visitas.prom"}, "METRICS_FILE is in /tmp, "),
         ({"TIMEZONE": "Mars/Base"}, "TIMEZONE: not a time zone"),
+        ({"ENGINE": "spark"}, "are not made for ENGINE=spark. Hint: make schedule installs a cron line."),
     ],
 )
 def test_settings_that_a_service_cannot_have(tmp_path: Path, changed: dict[str, str], said: str) -> None:

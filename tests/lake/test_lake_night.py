@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from kit.lake import MARKS, need_spark, read, spark_settings
 from kit.night import Night
 from kit.samples import line, report
 from kit.servers import ETL, PATIENCE, OpenSSH, wait_for
+from spark.pieces import survey
 
 pytestmark = MARKS
 
@@ -144,6 +146,19 @@ def test_history_of_one_engine_is_not_gone_on_with_by_the_other(lake: Night) -> 
     done = lake.run("load.py", ENGINE="postgres")
     assert done.returncode == 2
     assert done.stderr == "load: the history is in the lake, and ENGINE is postgres. Hint: set ENGINE=spark.\n"
+
+
+def test_small_reports_share_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    need_spark()
+    from spark import parse  # noqa: PLC0415 - of make lake-setup
+
+    monkeypatch.setattr(parse, "PIECE", 1000)
+    small, large = (survey(BytesIO(line() * lines), 1000).pieces for lines in (1, 40))
+    parts = [parse.Part(0, "", piece, frozenset()) for piece in (*small * 9, *large, *small * 9)]
+    tasks = parse.tasks_of(parts)
+    assert [part for task in tasks for part in task] == parts
+    assert max(sum(piece.end - piece.start for _, _, piece, _ in task) for task in tasks) <= 2 * 1000
+    assert len(tasks) == 4
 
 
 def copied(night: Night) -> bool:
