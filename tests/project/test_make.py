@@ -11,6 +11,7 @@ import psycopg2
 import pytest
 
 from kit.checkout import Checkout
+from kit.lake import need_spark
 
 HOSTILE = [
     "$(shell touch pwned)",
@@ -157,6 +158,25 @@ def test_a_try_out(tryout: Checkout) -> None:
     assert "Nothing is known of January 2013" in done.stdout
     assert "The newest mails are of February 2013: make report MONTH=2013-02\n" in done.stdout
     assert "needs a person" not in done.stdout
+
+
+@pytest.mark.lake
+@pytest.mark.xdist_group("lake")
+def test_a_try_out_with_spark(tryout: Checkout) -> None:
+    """With Spark's own defaults: in processes of this machine."""
+    need_spark()
+    done = tryout.make("testing", "ENGINE=spark")
+    assert done.returncode == 0, done.stderr
+    assert " 4 files " in done.stdout
+    assert "Look at the tables: make lake-sql" in done.stdout
+    shown = tryout.make("lake-sql")
+    assert shown.returncode == 0, shown.stderr
+    checked = tryout.make("check")
+    assert checked.returncode == 0, checked.stdout
+    for engine, said in {"sprak": "ENGINE: ", "postgres": "the history is in the lake, and ENGINE is postgres."}.items():
+        done = tryout.make("testing", f"ENGINE={engine}")
+        assert done.returncode == 2
+        assert said in done.stderr
 
 
 def test_two_try_outs_at_once_and_one_that_is_interrupted(tryout: Checkout) -> None:
