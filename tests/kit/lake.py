@@ -30,15 +30,19 @@ spark.driver.extraJavaOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
 spark.sql.shuffle.partitions 2
 spark.ui.enabled false
 """
-MARKS = [  # of every module with such nights
-    pytest.mark.lake,
-    pytest.mark.xdist_group("lake"),
-    # py4j leaves its sockets to Python, and pyspark asks for distutils.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore:distutils Version classes:DeprecationWarning"),
-]
 ORDERS = {"statistics": "file_id, line_number", "errors": "file_id, line_number", "visitor": "email"}
+
+
+def marks(group: str) -> list[pytest.MarkDecorator]:
+    """Return the marks of a module with such nights. The modules of a group share a process, and in it one Java."""
+    return [
+        pytest.mark.lake,
+        pytest.mark.xdist_group(group),
+        # py4j leaves its sockets to Python, and pyspark asks for distutils.
+        pytest.mark.filterwarnings("ignore::ResourceWarning"),
+        pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+        pytest.mark.filterwarnings("ignore:distutils Version classes:DeprecationWarning"),
+    ]
 
 
 def need_spark() -> None:

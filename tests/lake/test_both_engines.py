@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from dateutil.relativedelta import relativedelta
 
-from kit.lake import MARKS, LakeNights, need_spark
+from kit.lake import LakeNights, marks, need_spark
 from kit.quick_nights import QuickNights
 from kit.samples import line, report
 from kit.servers import Postgres
 
-pytestmark = MARKS
+pytestmark = marks("lake")
 
 LOG = {
     "load_file": "id, name, sha256, bytes, status, name_reused, rows_read, rows_loaded, rows_rejected",

@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 from kit.cluster import Cluster, cluster
-from kit.lake import MARKS, need_spark, rows_at, spark_settings
+from kit.lake import marks, need_spark, rows_at, spark_settings
 from kit.night import Night
 from kit.samples import line, report
 from kit.servers import ETL, PATIENCE, Postgres, wait_for
 
-pytestmark = MARKS
+pytestmark = marks("lake")
 STAGE = f"""
 import os, pathlib, runpy, sys, time
 sys.path.insert(0, {str(ETL)!r})

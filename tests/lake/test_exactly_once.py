@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from base.trouble import StageError, Status
-from kit.lake import MARKS, LakeNights, need_spark
+from kit.lake import LakeNights, marks, need_spark
 from kit.quick_nights import QuickNights
 from kit.samples import line, report
 from kit.servers import Postgres
 
-pytestmark = MARKS
+pytestmark = marks("lake_kills")
 
 STEPS = {  # after which call of what the night is killed: module, name, and the number of the call
     "parsed": ("spark.night:Night.count", 1),

@@ -3,20 +3,19 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from base.settings import Settings
-from kit.lake import MARKS, need_spark, read, spark_settings
+from kit.lake import marks, need_spark, read, spark_settings
 from kit.night import Night
 from kit.samples import line, report
 from kit.servers import ETL, PATIENCE, OpenSSH, wait_for
 from spark.pieces import survey
 
-pytestmark = MARKS
+pytestmark = marks("lake")
 
 
 @pytest.fixture
@@ -166,23 +165,17 @@ def copied(night: Night) -> bool:
     return (night.folder / "landing" / "visitas_night" / "0").exists()
 
 
-def written(night: Night) -> bool:
-    """Whether lines are on the branch of a night that is not decided."""
-    return any((night.folder / "lake" / "visitas" / "statistics").glob("data/*.parquet"))
-
-
 def decided(night: Night) -> bool:
     """Whether the load log has the night."""
     return bool(night.sql("select 1 from lake_night"))
 
 
-@pytest.mark.parametrize("moment", [copied, written, decided], ids=lambda moment: moment.__name__)
-def test_a_night_that_is_killed(lake: Night, moment: Callable[[Night], bool]) -> None:
-    """The process is killed, and its Java a little later by itself."""
+def test_a_whole_night_after_a_kill(lake: Night) -> None:
+    """The process is killed when the night is decided, and its Java ends a little later by itself."""
     lake.deliver("report_1.txt", report(line("ana@example.com"), line("bea@example.com"), b"no line\r\n"))
     assert lake.run("extract.py").returncode == 0
     with subprocess.Popen([sys.executable, str(ETL / "lake.py")], env=lake.environment()) as process:
-        wait_for(lambda: moment(lake) or process.poll() is not None)
+        wait_for(lambda: decided(lake) or process.poll() is not None)
         process.kill()
     assert process.returncode == -signal.SIGKILL
     done = lake.run()

@@ -8,13 +8,13 @@ import pytest
 
 from base.run import Run
 from base.trouble import StageError, Status
-from kit.lake import MARKS, LakeNights, Stopped, need_spark, stop_after
+from kit.lake import LakeNights, Stopped, marks, need_spark, stop_after
 from kit.quick_nights import QuickNights
 from kit.samples import line, report
 from kit.servers import Postgres
 from postgres.database import Database
 
-pytestmark = MARKS
+pytestmark = marks("lake_kills")
 TABLES = {"statistics": "file_id, line_number", "errors": "file_id, line_number", "visitor": "email"}
 DAY = date(2013, 2, 15)
 
