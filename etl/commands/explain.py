@@ -89,7 +89,7 @@ def explain_visitor(cursor: cursor, address: str, settings: Settings) -> Status:
     """Print a visitor's counters, their recount, and the visitor's lines; return REFUSED if a counter differs."""
     cursor.execute(query("commands/read_only"))
     screen = console()
-    email = normalized(address)
+    email = normalize(address)
     found = one(cursor, "commands/explain_visitor", {"email": email})
     lines = [LoadedLine(*row) for row in rows(cursor, "commands/explain_visits", {"email": email})]
     if found is None or (found[2] is None and not lines):
@@ -115,7 +115,7 @@ def explain_visitor(cursor: cursor, address: str, settings: Settings) -> Status:
     return Status.REFUSED
 
 
-def normalized(address: str) -> str:
+def normalize(address: str) -> str:
     """Return an address as the tables have it; what is no address stays as it is."""
     parsed = parse_email(address.strip())
     return address if isinstance(parsed, Code) else parsed
@@ -127,7 +127,7 @@ def show_lake(database: Database, arguments: Namespace, settings: Settings) -> N
     from spark import reading  # noqa: PLC0415 - needs packages that ENGINE=postgres does not
 
     if arguments.email:
-        wanted = reading.of_address(normalized(arguments.email))
+        wanted = reading.of_address(normalize(arguments.email))
     else:
         asked = {"name": arguments.file, "timezone": settings.timezone}
         ids = [file_id for file_id, *_ in database.run(rows, "commands/explain_deliveries", asked)]

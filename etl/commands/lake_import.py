@@ -1,5 +1,7 @@
 """Bring the history from Postgres into the lake. Before the first night of ENGINE=spark; done whole or not at all."""
 
+from contextlib import closing
+
 from base.run import Run
 from base.settings import Settings
 from commands.console import say
@@ -13,9 +15,8 @@ def main(settings: Settings, run: Run) -> None:
     session.verify(settings)
     from spark.history import move_in  # noqa: PLC0415 - needs packages that ENGINE=postgres does not
 
-    database = Database(settings, HISTORY_LIMIT)
-    counts = move_in(database, run, settings)
-    database.close()
+    with closing(Database(settings, HISTORY_LIMIT)) as database:
+        counts = move_in(database, run, settings)
     say(f"The lake has the history: {', '.join(f'{table} {count:,}' for table, count in counts.items())} rows.")
 
 

@@ -92,7 +92,7 @@ def rehearse_lake(settings: Settings) -> str:
         report = Report(folder / "rehearsal.txt")
         report.path.write_text(REPORT)
         try:
-            (piece,) = landing.take((0, report)).pieces
+            (piece,) = landing.take(0, report).pieces
             spark = session.start(settings, "spark_check.log")
             spark.catalog.databaseExists("lake.visitas")  # asks the catalog
             night.ship(spark, folder)

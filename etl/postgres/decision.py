@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
     fate: Fate
     rows_read: int = 0
     rows_loaded: int = 0
-    rows_faulty: int = 0  # of them none is loaded: a file is quarantined if they are too many
+    rows_faulty: int = 0  # lines that are bad themselves; of a quarantined file, load_file counts all as rejected
     visitors_new: int = 0
     visitors_updated: int = 0
 
@@ -98,9 +98,8 @@ def decide(cursor: cursor, run: Run, decision: Decision, basis: Basis) -> None:
             raise StageError(Status.LOCKED, fact, "did this run lose its connection to Postgres? Its log says so.")
         if now.known:  # a decision without a branch, repeated
             continue
-        values = outcome._asdict() | vars(outcome.verdict) | outcome.delivery._asdict()
-        values |= {"run_id": run.id, "status": outcome.fate}
-        values |= {"rows_read": outcome.rows_read, "rows_rejected": outcome.rows_read - outcome.rows_loaded}
+        values = vars(outcome.verdict) | outcome.delivery._asdict() | outcome._asdict()
+        values |= {"run_id": run.id, "status": outcome.fate, "rows_rejected": outcome.rows_read - outcome.rows_loaded}
         cursor.execute(prepare_once(cursor, "ledger/file_add"), values)
     cursor.execute(query("load/lake_campaigns"), by_column(CAMPAIGN, decision.campaigns))
     cursor.execute(query("load/lake_rejects"), by_column(REJECT, decision.rejects))

@@ -57,13 +57,14 @@ def bring(reports: list[Report], database: Database, run: Run, settings: Setting
     landing = Landing(settings.landing_url)
     landing.clear()
     files = take_in(landing, reports, database)
-    basis = (settings.as_of, settings.visit_event)
+    basis = basis_of(settings)
     recount = state.basis is not None and means_other(state.basis, basis)
+    writes = recount or not all(file.delivery.loaded for file in files)
     made = None
-    if state.unpublished or recount or not all(file.delivery.loaded for file in files):
+    if state.unpublished or writes:
         with trouble_named(), closing(Lake(database, run, settings)) as lake:
             lake.finish(state.unpublished)
-            if recount or not all(file.delivery.loaded for file in files):
+            if writes:
                 made = lake.load(files, recount)
     if made is None and (files or state.basis != basis):
         made = Decision(None, judge(files, {}, settings), [], [])
@@ -73,6 +74,11 @@ def bring(reports: list[Report], database: Database, run: Run, settings: Setting
     return {outcome.fate for outcome in made.outcomes} if made else set()
 
 
+def basis_of(settings: Settings) -> Basis:
+    """Return what the counters mean after tonight."""
+    return settings.as_of, settings.visit_event
+
+
 def means_other(old: Basis, new: Basis) -> bool:
     """Return whether the counters of the older nights change: another month, or another visit event."""
     return (old[0].year, old[0].month, old[1]) != (new[0].year, new[0].month, new[1])
@@ -80,15 +86,14 @@ def means_other(old: Basis, new: Basis) -> bool:
 
 def take_in(landing: Landing, reports: list[Report], database: Database) -> list[Incoming]:
     """Copy the reports to the landing folder; return those that no earlier run has entered in the load log."""
-    numbered = list(enumerate(reports))
+    numbers = range(len(reports))
     total = sum(report.path.stat().st_size for report in reports)
     with progress("lake", total), ThreadPoolExecutor(os.cpu_count()) as pool:  # forks would inherit Arrow's connections, and hang
-        surveys = list(pool.map(landing.take, numbered))
+        surveys = list(pool.map(landing.take, numbers, reports))
     verdicts = [verdict_of(report, survey) for report, survey in zip(reports, surveys, strict=True)]
     deliveries = database.run(decision.look, verdicts)
     ids = database.run(ledger.reserve_ids, len(reports))
-    urls = [landing.url(number) for number, _ in numbered]
-    files = map(Incoming, ids, urls, surveys, verdicts, deliveries)
+    files = map(Incoming, ids, map(landing.url, numbers), surveys, verdicts, deliveries)
     return [file for file in files if not file.delivery.known]
 
 
@@ -152,7 +157,6 @@ class Lake:
     def load(self, files: list[Incoming], recount: bool) -> Decision:
         """Write the files to a branch of this run's own, audit it, decide, publish it."""
         self._compare_with_log()
-        basis = (self._settings.as_of, self._settings.visit_event)
         branch = tables.Branch(self.session, tables.NIGHT + self._run.id)
         new = [file for file in files if file.is_new]
         parts = [
@@ -163,7 +167,7 @@ class Lake:
             night = Night(self.session, branch, parts, min((file.file_id for file in files), default=NO_ID))
             made = write(night, files, recount, self._settings)
         self._settle()
-        self._database.run(decision.decide, self._run, made, basis)
+        self._database.run(decision.decide, self._run, made, basis_of(self._settings))
         tell(made, self._settings)
         self.publish([branch.name])
         return made
@@ -181,7 +185,7 @@ def write(night: Night, files: list[Incoming], recount: bool, settings: Settings
     kept = [outcome.file_id for outcome in outcomes if outcome.fate in (Fate.LOADED, Fate.QUARANTINED)]
     night.choose(loaded, kept, whole_faults(files, outcomes))
     night.write_lines()
-    visitors = night.count_visits((settings.as_of, settings.visit_event), recount) if loaded or recount else {}
+    visitors = night.count_visits(basis_of(settings), recount) if loaded or recount else {}
     night.audit()
     for place, outcome in enumerate(outcomes):
         new, found = visitors.get(outcome.file_id, (0, 0))

@@ -15,14 +15,14 @@ from spark.pieces import Survey, survey
 
 
 class Landing:
-    """A folder of its own in LANDING_URL. It is there only while it is used."""
+    """A folder of its own in LANDING_URL; whoever uses it clears it before and after."""
 
     def __init__(self, url: str, name: str = "visitas_night") -> None:
         self._url = f"{url.rstrip('/')}/{name}"
 
     def clear(self) -> None:
         """Delete what is there, also of a night that was killed."""
-        with trouble_named(self._url):
+        with place_named(self._url):
             filesystem, path = fs.FileSystem.from_uri(self._url)
             if filesystem.get_file_info(path).type != fs.FileType.NotFound:
                 filesystem.delete_dir(path)
@@ -38,16 +38,15 @@ class Landing:
         stream: IO[bytes] = filesystem.open_output_stream(f"{path}/{name}")
         return stream
 
-    def take(self, numbered: tuple[int, Report]) -> Survey:
+    def take(self, number: int, report: Report) -> Survey:
         """Copy a report, and return what the same reading shows of it."""
-        number, report = numbered
-        with report.path.open("rb") as file, trouble_named(self._url), self.open(number) as copy:
+        with report.path.open("rb") as file, place_named(self._url), self.open(number) as copy:
             return survey(Copied(progress_reader(file), copy))
 
 
 @contextmanager
-def trouble_named(url: str) -> Iterator[None]:
-    """Name the place behind Arrow's errors."""
+def place_named(url: str) -> Iterator[None]:
+    """Name the place in Arrow's errors."""
     try:
         yield
     except (OSError, ArrowInvalid) as error:

@@ -86,7 +86,7 @@ class Night:
             if tonight != sums(written, "file_id") or not is_whole or self.branch.operations(table) - {"append"}:
                 raise trouble(f"what was written to {table} is not what was read from the reports, so nothing was loaded.", AGAIN)
         self.branch.operations("visitor")
-        if self._visitors and sums(self.branch.read("visitor")) != sums(self._visitors):
+        if self._visitors is not None and sums(self.branch.read("visitor")) != sums(self._visitors):
             raise trouble("what was written to visitor is not what was counted, so nothing was loaded.", AGAIN)
 
     def campaigns(self) -> list[tuple[Any, ...]]:

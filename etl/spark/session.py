@@ -78,8 +78,8 @@ def properties(settings: Settings) -> str:
     path = Path(os.environ.get("SPARK_CONF_DIR") or spark_home() / "conf") / "spark-defaults.conf"
     theirs = path.read_text() if path.exists() else ""
     ours = ALWAYS | {"spark.sql.catalog.lake.warehouse": address(settings.lake_url)}
-    ours |= {} if names(theirs, "spark.master") else LOCAL
-    ours |= {} if names(theirs, "spark.sql.catalog.lake") else FILES
+    ours |= {} if sets(theirs, "spark.master") else LOCAL
+    ours |= {} if sets(theirs, "spark.sql.catalog.lake") else FILES
     package = find_spec("snowpark_connect_deps_iceberg")
     if package and "SPARK_HOME" not in os.environ:  # a Spark of your own has its own jar
         (jar,) = Path(str(package.origin)).parent.glob("jars/iceberg-spark-runtime-3.5_2.12-*.jar")
@@ -87,7 +87,7 @@ def properties(settings: Settings) -> str:
     return "".join(f"{name} {value}\n" for name, value in ours.items()) + theirs
 
 
-def names(properties: str, name: str) -> bool:
+def sets(properties: str, name: str) -> bool:
     """Return whether the text of a file of properties sets this one."""
     return re.search(rf"^\s*{re.escape(name)}[\s=:]", properties, re.MULTILINE) is not None
 

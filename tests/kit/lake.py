@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date
 from importlib import import_module
@@ -18,7 +18,7 @@ import pytest
 from base.settings import Settings
 from base.workdir import Report, WorkDir
 from kit.quick_nights import QuickNights
-from kit.servers import ETL, ROOT, need
+from kit.servers import ETL, ROOT, Postgres, need
 from postgres.database import Database
 
 DEFAULTS = """
@@ -193,3 +193,13 @@ class LakeNights(QuickNights):
         from spark.reading import open_table  # noqa: PLC0415
 
         return sorted(open_table(self.settings(), table).refs())
+
+
+def both_engines(factory: pytest.TempPathFactory, postgres: Postgres, name: str) -> Iterator[tuple[QuickNights, LakeNights]]:
+    """Give nights of both engines, each with a database of its own: for a fixture."""
+    need_spark()
+    names = (f"{name}_postgres", f"{name}_lake")
+    databases = [postgres.create(each) for each in names]
+    yield QuickNights(factory.mktemp(names[0]), databases[0]), LakeNights(factory.mktemp(names[1]), databases[1])
+    for each in names:
+        postgres.drop(each)

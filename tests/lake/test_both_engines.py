@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dateutil.relativedelta import relativedelta
 
-from kit.lake import LakeNights, marks, need_spark
+from kit.lake import LakeNights, both_engines, marks
 from kit.quick_nights import QuickNights
 from kit.samples import line, report
 from kit.servers import Postgres
@@ -29,13 +29,7 @@ TABLES = {"statistics": "file_id, line_number", "errors": "file_id, line_number"
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[tuple[QuickNights, LakeNights]]:
-    need_spark()
-    names = ("both_postgres", "both_lake")
-    folders = [tmp_path_factory.mktemp(name) for name in names]
-    databases = [postgres.create(name) for name in names]
-    yield QuickNights(folders[0], databases[0]), LakeNights(folders[1], databases[1])
-    for name in names:
-        postgres.drop(name)
+    yield from both_engines(tmp_path_factory, postgres, "both")
 
 
 NASTY = report(

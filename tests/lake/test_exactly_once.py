@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from base.trouble import StageError, Status
-from kit.lake import LakeNights, marks, need_spark
+from kit.lake import LakeNights, both_engines, marks
 from kit.quick_nights import QuickNights
 from kit.samples import line, report
 from kit.servers import Postgres
@@ -37,13 +37,7 @@ BY_NAME = {  # in DuckDB and in Postgres, but for ids
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[tuple[QuickNights, LakeNights]]:
-    need_spark()
-    names = ("once_postgres", "once_lake")
-    folders = [tmp_path_factory.mktemp(name) for name in names]
-    databases = [postgres.create(name) for name in names]
-    yield QuickNights(folders[0], databases[0]), LakeNights(folders[1], databases[1])
-    for name in names:
-        postgres.drop(name)
+    yield from both_engines(tmp_path_factory, postgres, "once")
 
 
 def files_of(night: int) -> list[bytes]:

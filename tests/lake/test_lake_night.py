@@ -160,12 +160,12 @@ def test_small_reports_share_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(tasks) == 4
 
 
-def copied(night: Night) -> bool:
+def is_copied(night: Night) -> bool:
     """Whether a report lies in the landing folder."""
     return (night.folder / "landing" / "visitas_night" / "0").exists()
 
 
-def decided(night: Night) -> bool:
+def is_decided(night: Night) -> bool:
     """Whether the load log has the night."""
     return bool(night.sql("select 1 from lake_night"))
 
@@ -175,7 +175,7 @@ def test_a_whole_night_after_a_kill(lake: Night) -> None:
     lake.deliver("report_1.txt", report(line("ana@example.com"), line("bea@example.com"), b"no line\r\n"))
     assert lake.run("extract.py").returncode == 0
     with subprocess.Popen([sys.executable, str(ETL / "lake.py")], env=lake.environment()) as process:
-        wait_for(lambda: decided(lake) or process.poll() is not None)
+        wait_for(lambda: is_decided(lake) or process.poll() is not None)
         process.kill()
     assert process.returncode == -signal.SIGKILL
     done = lake.run()
@@ -195,7 +195,7 @@ def test_two_runs_at_once_and_a_cluster_that_is_not_there(lake: Night) -> None:
     defaults.write_text(sound.replace("local[2]", "spark://127.0.0.1:1"))
     lake.deliver("report_1.txt", report(line()))
     with subprocess.Popen(["bash", str(ETL / "etl.sh")], env=lake.environment(), stderr=subprocess.PIPE, text=True) as process:
-        wait_for(lambda: copied(lake) or process.poll() is not None)
+        wait_for(lambda: is_copied(lake) or process.poll() is not None)
         assert [lake.run(*command).returncode for command in ([], ["lake-maintain"])] == [11, 11]
         _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 14, said
