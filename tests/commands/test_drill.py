@@ -6,6 +6,8 @@ from kit.night import Night
 from kit.samples import line, report
 from kit.servers import Postgres, execute
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def loaded(night: Night) -> Night:

@@ -15,6 +15,8 @@ from kit.night import Night
 from kit.samples import line, report
 from kit.servers import ETL, PATIENCE, wait_for
 
+pytestmark = pytest.mark.long
+
 DRILL = "restore-drill"
 WAITING = "select 1 from pg_stat_activity where application_name = 'visitas-etl' and wait_event_type = 'Lock'"
 SCRATCH = "select datname from pg_database where datname ~ '^visitas_drill'"

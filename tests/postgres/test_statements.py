@@ -47,6 +47,7 @@ def test_a_text_means_the_same_under_any_setting(path: Path) -> None:
         assert "--" not in text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("conforming", ["on", "off"])
 def test_what_people_type_is_a_value(night: Night, conforming: str) -> None:
     night.deliver("report_1.txt", report(line()))
