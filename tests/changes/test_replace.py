@@ -41,6 +41,7 @@ def test_replace(night: Night) -> None:
     assert_sound(night)
 
 
+@pytest.mark.long
 def test_only_a_loaded_report_takes_a_place(night: Night) -> None:
     night.settings |= {"ON_REUSED_NAME": "replace", "MAX_ERROR_RATE": "0.5"}
     night.deliver("report_1.txt", report(line()))
@@ -57,6 +58,7 @@ def test_only_a_loaded_report_takes_a_place(night: Night) -> None:
     assert_lawful(night)
 
 
+@pytest.mark.long
 def test_many_side_by_side(night: Night) -> None:
     """The same people in every report, in both orders: loads that take their turns side by side would wait for each other."""
     night.settings["ON_REUSED_NAME"] = "replace"

@@ -165,12 +165,19 @@ class OpenSSH:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # OpenSSH insists when it is root
 
     def start(self) -> None:
+        """Start the server and wait until it greets.
+
+        For a moment, the port may still belong to a child of the server that was stopped: it takes connections, and greets
+        nobody; the new server ends.
+        """
         command = [self.sshd, "-D", "-f", str(self.folder / "sshd_config"), "-E", str(self.folder / "sshd.log")]
         self.process = subprocess.Popen(command)
         for _ in range(PATIENCE * 20):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), PATIENCE) as probe:
+                if probe.recv(4) == b"SSH-":
                     return
+            if self.process.poll() is not None:
+                self.process = subprocess.Popen(command)
             time.sleep(0.05)
         pytest.fail(f"sshd does not start: {(self.folder / 'sshd.log').read_text()}")
 

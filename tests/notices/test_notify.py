@@ -378,6 +378,7 @@ def test_no_report_for_too_long(told: Told) -> None:
     assert len(told.mail.received) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rows", [3, 40])
 def test_a_volume_far_from_the_usual(told: Told, rows: int) -> None:
     for number, count in enumerate((12, 10, 14, rows), 1):

@@ -136,6 +136,7 @@ def one_more(database: str, folder: Path, monkeypatch: pytest.MonkeyPatch, state
     return settings_of(database)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("statement", "held"),
     [("select count(*) from load_run", "load_run"), (query("schema/lock"), "migrations")],
