@@ -1,5 +1,7 @@
 """ON_REUSED_NAME=replace: a corrected report takes the place of the earlier one."""
 
+import pytest
+
 from kit.night import Night
 from kit.recount import assert_lawful
 from kit.samples import line, report
